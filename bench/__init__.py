@@ -1,0 +1,1 @@
+"""How fast, beside what: `make bench` measures this machine and prints one table."""

@@ -1,0 +1,5 @@
+"""`python -m kubatch`."""
+
+from kubatch.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""One machine's pods: what a kubelet does, over any Runtime."""

@@ -1,0 +1,268 @@
+"""The node agent: this node's pods, run over a Runtime, their statuses written to the API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from kubatch.agent import node as node_rules
+from kubatch.agent.facts import Capabilities
+from kubatch.agent.heartbeat import Heartbeat
+from kubatch.agent.machine import read_machine
+from kubatch.agent.prepare import Host, logs_directory
+from kubatch.agent.record import PodRecord, by_pod, uid_of
+from kubatch.agent.worker import PodWorker
+from kubatch.api import models as m
+from kubatch.api.errors import ApiError
+from kubatch.api.resource import PODS
+from kubatch.client.cache import Cache
+from kubatch.client.protocol import Client
+from kubatch.reconcile.events import Recorder
+from kubatch.runtime.images import ImageMap
+from kubatch.runtime.protocol import (
+    Container,
+    ContainerId,
+    ContainerState,
+    Runtime,
+    RuntimeUnavailable,
+)
+from kubatch.world import World
+
+log = logging.getLogger(__name__)
+
+RETRY = 0.1  # seconds after a turn that failed; doubled with each failure that follows
+RETRY_MAX = 30.0
+RECONNECT = 1.0  # seconds between attempts to reach the API or the runtime
+SETTLE = 0.02
+# containerd's default, where the agent itself has no PATH
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Agent:
+    """Looks after the pods of one node, each with a worker that exists while there is work."""
+
+    def __init__(
+        self,
+        client: Client,
+        runtime: Runtime,
+        images: ImageMap,
+        world: World,
+        node_name: str,
+        data_dir: Path,
+        recorder: Recorder,
+        capabilities: Capabilities | None = None,
+        *,
+        address: str = "127.0.0.1",
+        max_pods: int = 110,
+        container_env: Mapping[str, str] | None = None,
+        machine: node_rules.Machine | None = None,
+        settle: float = SETTLE,
+    ) -> None:
+        self.ready = asyncio.Event()  # the node is registered and its pods are known
+        self.logs_dir = logs_directory(data_dir)
+        self._runtime = runtime
+        data_dir.mkdir(parents=True, exist_ok=True)
+        machine = machine or read_machine(data_dir, max_pods)
+        self.host = Host(
+            node_name=node_name,
+            address=address,
+            runtime_name=runtime.name,
+            logs=self.logs_dir,
+            images=images,
+            capabilities=capabilities or Capabilities(uid=os.getuid(), gid=os.getgid()),
+            env=_own_env() if container_env is None else container_env,
+            allocatable=node_rules.allocatable(machine),
+        )
+        self._world = world
+        self._worker = PodWorker(client, runtime, world, recorder, self.host, settle=settle)
+        self._heartbeat = Heartbeat(
+            client, world, recorder, machine,
+            name=node_name, address=address, runtime=f"{runtime.name}://{runtime.version}",
+            problem=self._look_around,
+        )  # fmt: skip
+        self._pods: Cache[m.Pod] = Cache(client, PODS, field_selector=f"spec.nodeName={node_name}")
+        self._pods.add_listener(self._pod_changed)
+        self._records: dict[str, PodRecord] = {}
+        self._found: dict[str, dict[ContainerId, Container]] = {}  # not yet matched with pods
+        self._matched = False
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._running = False
+
+    async def run(self) -> None:
+        """Work until stop() or cancellation. Raises RuntimeUnavailable if there is no runtime."""
+        self._running = True
+        try:
+            await self._runtime.open()
+            # Everything that runs already is adopted, before any pod could be started anew.
+            self._found = by_pod(await self._runtime.observe())
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._watch_runtime()),
+                    group.create_task(self._register_and_beat()),
+                    group.create_task(self._pods.run()),
+                    group.create_task(self._match()),
+                ]
+                await self._stopping.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._end_workers()
+            self._stopped.set()
+
+    async def stop(self, *, kill: bool) -> None:
+        """End run(); with kill, end every container too. Nothing more is written to the API."""
+        self._stopping.set()
+        if self._running:
+            await self._stopped.wait()
+            await self._runtime.close(kill=kill)
+
+    # ----- what wakes a pod
+
+    def _pod_changed(self, before: m.Pod | None, after: m.Pod | None) -> None:
+        if before is not None and (after is None or uid_of(after) != uid_of(before)):
+            record = self._records.get(uid_of(before))
+            if record is not None:
+                record.gone = True
+                self._wake(record)
+        if after is None:
+            return
+        uid = uid_of(after)
+        record = self._records.get(uid)
+        if record is None:
+            record = PodRecord(uid, after, self._found.pop(uid, {}))
+            self._records[uid] = record
+        elif not record.take(after):
+            return  # the echo of our own write
+        self._wake(record)
+
+    async def _watch_runtime(self) -> None:
+        while True:
+            try:
+                async for seen in self._runtime.changes():
+                    self._observed(seen)
+                return  # the runtime was closed
+            except RuntimeUnavailable as error:
+                log.warning("the runtime cannot be reached: %s", error)
+                await asyncio.sleep(RECONNECT)
+
+    def _observed(self, seen: Container) -> None:
+        record = self._records.get(seen.id.pod_uid)
+        if record is not None:
+            if record.learn(seen):
+                self._wake(record)
+        elif not self._matched:
+            known = self._found.setdefault(seen.id.pod_uid, {})
+            before = known.get(seen.id)
+            if before is None or before.state is not ContainerState.EXITED:
+                known[seen.id] = seen
+
+    async def _look_around(self) -> str:
+        """Compare what the runtime knows with what we do; why the node is not ready, or ""."""
+        try:
+            for seen in await self._runtime.observe():
+                self._observed(seen)
+        except RuntimeUnavailable:
+            return "container runtime is down"  # pkg/kubelet/runtime.go: runtimeErrors
+        return ""
+
+    async def _match(self) -> None:
+        """Once the pods are known: what runs without a pod is ended, and its logs go."""
+        await self._pods.synced.wait()
+        self._matched = True
+        for uid in sorted(self._found):
+            record = PodRecord(uid, None, self._found[uid], gone=True)
+            self._records[uid] = record
+            self._wake(record)
+        self._found = {}
+        self._sweep_logs()
+
+    def _sweep_logs(self) -> None:
+        if not self.logs_dir.is_dir():
+            return
+        kept = {uid for uid, record in self._records.items() if not record.gone}
+        for folder in self.logs_dir.iterdir():
+            if folder.name.rpartition("_")[2] not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    async def _register_and_beat(self) -> None:
+        while True:
+            try:
+                await self._heartbeat.register()
+                break
+            except ApiError as error:
+                log.warning("node %s cannot register: %s", self.host.node_name, error)
+                await asyncio.sleep(RECONNECT)
+        await self._pods.synced.wait()
+        self.ready.set()
+        await self._heartbeat.run()
+
+    # ----- workers
+
+    def _wake(self, record: PodRecord) -> None:
+        record.wanted.set()
+        if record.worker is None and not self._stopping.is_set():
+            record.worker = asyncio.get_running_loop().create_task(self._work(record))
+
+    async def _work(self, record: PodRecord) -> None:
+        """Take turns while there is something to do; then only a timer is left, or nothing."""
+        if record.timer is not None:
+            record.timer.cancel()
+            record.timer = None
+        delay: float | None = None
+        try:
+            while record.wanted.is_set():
+                delay = await self._turn(record)
+        finally:
+            record.worker = None
+        if record.gone and not record.attempts and delay is None:
+            self._records.pop(record.uid, None)
+        elif delay is not None:
+            loop = asyncio.get_running_loop()
+            record.timer = loop.call_later(delay, self._wake, record)
+
+    async def _turn(self, record: PodRecord) -> float | None:
+        """One turn; the seconds after which the next is due."""
+        try:
+            wake_at = await self._worker.turn(record)
+        except (ApiError, RuntimeUnavailable) as error:
+            log.warning("pod %s: %s", _name(record), error)
+        except Exception:
+            log.exception("pod %s could not be looked after", _name(record))
+        else:
+            record.failures = 0
+            if wake_at is None:
+                return None
+            return max(0.0, (wake_at - self._world.now()).total_seconds())
+        record.failures += 1
+        record.wanted.clear()
+        return min(RETRY * 2.0 ** (record.failures - 1), RETRY_MAX)
+
+    async def _end_workers(self) -> None:
+        self._stopping.set()
+        workers = [r.worker for r in self._records.values() if r.worker is not None]
+        for record in self._records.values():
+            if record.timer is not None:
+                record.timer.cancel()
+                record.timer = None
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def _name(record: PodRecord) -> str:
+    if record.pod is None or record.pod.metadata is None:
+        return record.uid
+    return f"{record.pod.metadata.namespace}/{record.pod.metadata.name}"
+
+
+def _own_env() -> dict[str, str]:
+    """What containers get of the agent's environment: where programs are, and a home."""
+    return {
+        "PATH": os.environ.get("PATH", DEFAULT_PATH),
+        "HOME": os.environ.get("HOME", "/"),
+    }

@@ -1,0 +1,83 @@
+"""What the agent holds about one pod while it looks after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from kubatch.agent.facts import NOTHING_KNOWN, Memory
+from kubatch.api import models as m
+from kubatch.runtime.protocol import Container, ContainerId, ContainerState
+
+
+@dataclass(slots=True, eq=False)
+class PodRecord:
+    """One pod of this node, or what is left of one. Changed by its worker and by observers."""
+
+    uid: str
+    pod: m.Pod | None  # as newest known; None when only its containers are known
+    attempts: dict[ContainerId, Container] = field(default_factory=dict)
+    memory: Memory = NOTHING_KNOWN
+    gone: bool = False  # the API has it no more
+    tails: dict[ContainerId, str] = field(default_factory=dict)
+    # Set by whatever may need a new decision; cleared by the worker when it starts one.
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    worker: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+    failures: int = 0  # turns in a row that ended in an error
+    # The status last written and what the API made of it: equal to both, nothing is to be written.
+    written: m.PodStatus | None = None
+    answered: m.PodStatus | None = None
+
+    def learn(self, seen: Container) -> bool:
+        """Take an observation; whether it says something new. An end is never taken back."""
+        known = self.attempts.get(seen.id)
+        if known == seen or (known is not None and known.state is ContainerState.EXITED):
+            return False
+        self.attempts[seen.id] = seen
+        return True
+
+    def lost(self, id: ContainerId) -> None:
+        """The runtime does not know an attempt that we took to be running."""
+        known = self.attempts.get(id)
+        if known is not None and known.state is ContainerState.RUNNING:
+            self.attempts[id] = replace(
+                known,
+                state=ContainerState.EXITED,
+                exit_code=137,
+                reason="ContainerStatusUnknown",
+                message="The container could not be located when the pod was terminated",
+            )
+
+    def take(self, pod: m.Pod) -> bool:
+        """Take a version of the pod; False when one as new is known already."""
+        if self.pod is not None and revision(pod) <= revision(self.pod):
+            return False
+        self.pod = pod
+        return True
+
+    def needs(self, status: m.PodStatus | None) -> bool:
+        """Whether a status has to be written."""
+        if status is None or self.pod is None or status == self.pod.status:
+            return False
+        return status != self.written or self.pod.status != self.answered
+
+
+def revision(pod: m.Pod) -> int:
+    """The pod's resourceVersion; they can be compared as numbers since Kubernetes 1.35."""
+    assert pod.metadata is not None
+    return int(pod.metadata.resourceVersion or 0)
+
+
+def uid_of(pod: m.Pod) -> str:
+    assert pod.metadata is not None
+    return pod.metadata.uid or ""
+
+
+def by_pod(attempts: Iterable[Container]) -> dict[str, dict[ContainerId, Container]]:
+    """Attempts under their pods' uids."""
+    found: dict[str, dict[ContainerId, Container]] = {}
+    for attempt in attempts:
+        found.setdefault(attempt.id.pod_uid, {})[attempt.id] = attempt
+    return found

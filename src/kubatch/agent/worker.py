@@ -1,0 +1,329 @@
+"""One turn for one pod: decide, carry out, write the status, as often as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import structs
+
+from kubatch.agent import facts as facts_of
+from kubatch.agent.decide import (
+    Command,
+    DeletePod,
+    Emit,
+    ForgetPod,
+    PodDecision,
+    RemoveContainer,
+    Signal,
+    StartContainer,
+    bury,
+    decide,
+)
+from kubatch.agent.env import References, Sources, references
+from kubatch.agent.facts import ContainerFacts, Kind, PodFacts, Problem
+from kubatch.agent.logs import message_from_log
+from kubatch.agent.prepare import Host, log_path, pod_log_directory, prepare
+from kubatch.agent.record import PodRecord
+from kubatch.agent.status import is_terminal
+from kubatch.api import models as m
+from kubatch.api.errors import ApiError
+from kubatch.api.resource import CONFIGMAPS, PODS, SECRETS, Resource
+from kubatch.client.protocol import Client
+from kubatch.reconcile.events import Recorder
+from kubatch.runtime.protocol import (
+    Container,
+    ContainerNotFound,
+    ContainerState,
+    Runtime,
+)
+from kubatch.world import World
+
+# So many pods under way double the time for a start to settle; it never grows beyond the maximum.
+SETTLE_SHARE = 4
+SETTLE_MAX = 1.0
+
+T = TypeVar("T")
+Teller = Callable[[str, str, str], None]
+
+
+class PodWorker:
+    """Carries out decisions about pods. It holds nothing: everything is in their records."""
+
+    def __init__(
+        self,
+        client: Client,
+        runtime: Runtime,
+        world: World,
+        recorder: Recorder,
+        host: Host,
+        *,
+        settle: float,
+    ) -> None:
+        self._client = client
+        self._runtime = runtime
+        self._world = world
+        self._recorder = recorder
+        self._host = host
+        # Seconds to wait after a start before "Running" is written: a program that ends within
+        # them costs one write, not two. Nothing else waits for it.
+        self._settle_seconds = settle
+        self._under_way = 0
+
+    async def turn(self, record: PodRecord) -> datetime | None:
+        """Do all that can be done now; when to come back. Raises ApiError, RuntimeUnavailable."""
+        self._under_way += 1
+        try:
+            return await self._turn(record)
+        finally:
+            self._under_way -= 1
+
+    async def _turn(self, record: PodRecord) -> datetime | None:
+        started = False
+        while True:
+            record.wanted.clear()
+            facts, decision = self._decide(record)
+            record.memory = decision.memory
+            for command in decision.commands:
+                await self._carry_out(record, facts, command)
+            if any(isinstance(c, StartContainer) for c in decision.commands):
+                started = True
+                continue  # what to show depends on how it went
+            if not record.needs(decision.status):
+                return decision.wake_at
+            status = decision.status
+            assert status is not None
+            if started and not is_terminal(status.phase or "") and await self._settle(record):
+                started = False
+                continue
+            if not await self._write(record, status) or not is_terminal(status.phase or ""):
+                return decision.wake_at
+
+    def _decide(self, record: PodRecord) -> tuple[PodFacts | None, PodDecision]:
+        now = self._world.now()
+        if record.gone or record.pod is None:
+            left = frozenset(record.attempts)
+            containers = _bare(record.attempts.values())
+            return None, bury(containers, left, record.memory.stopping, now)
+        self._read_tails(record)
+        facts = facts_of.read(
+            record.pod,
+            record.attempts.values(),
+            record.memory,
+            host_ip=self._host.address,
+            runtime=self._host.runtime_name,
+            tails=record.tails,
+        )
+        return facts, decide(facts, now)
+
+    def _read_tails(self, record: PodRecord) -> None:
+        """The log's end of failed attempts whose containers want it as their message."""
+        assert record.pod is not None
+        assert record.pod.spec is not None
+        assert record.pod.metadata is not None
+        meta = record.pod.metadata
+        for spec in (*(record.pod.spec.initContainers or ()), *record.pod.spec.containers):
+            if spec.terminationMessagePolicy != "FallbackToLogsOnError":
+                continue
+            for id, attempt in record.attempts.items():
+                if id.container != spec.name or id in record.tails or not _ran_and_failed(attempt):
+                    continue
+                folder = pod_log_directory(
+                    self._host.logs, meta.namespace or "default", meta.name or "", record.uid
+                )
+                path = folder / spec.name / f"{id.attempt}.log"
+                record.tails[id] = message_from_log(path)
+
+    async def _carry_out(self, record: PodRecord, facts: PodFacts | None, command: Command) -> None:
+        match command:
+            case StartContainer():
+                assert facts is not None
+                await self._start(record, facts, command)
+            case Signal():
+                try:
+                    await self._runtime.signal(command.id, command.number)
+                except ContainerNotFound:
+                    record.lost(command.id)
+                    record.wanted.set()
+            case RemoveContainer():
+                await self._remove(record, facts, command)
+            case DeletePod():
+                await self._delete(record)
+            case Emit():
+                self._emit(record, command)
+            case ForgetPod():
+                self._delete_logs(record)
+
+    # ----- containers
+
+    async def _start(self, record: PodRecord, facts: PodFacts, command: StartContainer) -> None:
+        container = command.container
+        wanted = references(container.spec)
+        sources = await self._sources(facts.namespace, wanted) if wanted else Sources()
+        now = self._world.now()
+        spec = prepare(facts, container.spec, command.attempt, sources, self._host, now)
+        told = self._telling(record, container)
+        image = container.spec.image or ""
+        pulled = f'Container image "{image}" already present on machine'
+        if isinstance(spec, Problem):
+            told("Normal", "Pulled", f"{pulled} and can be accessed by the pod")
+            told("Warning", "Failed", f"Error: {spec.message}")
+            problems = {**record.memory.problems, container.name: spec}
+            record.memory = replace(record.memory, problems=problems)
+            return
+        seen = await self._runtime.start(spec)
+        record.learn(seen)
+        if container.name in record.memory.problems:
+            problems = {k: v for k, v in record.memory.problems.items() if k != container.name}
+            record.memory = replace(record.memory, problems=problems)
+        told("Normal", "Pulled", f"{pulled} and can be accessed by the pod")
+        told("Normal", "Created", "Container created")
+        if seen.reason == "StartError":
+            told("Warning", "Failed", f"Error: {seen.message}")
+        else:
+            told("Normal", "Started", "Container started")
+
+    async def _sources(self, namespace: str, wanted: References) -> Sources:
+        config_maps: dict[str, m.ConfigMap] = {}
+        secrets: dict[str, m.Secret] = {}
+        for name in wanted.config_maps:
+            if (config_map := await self._find(CONFIGMAPS, namespace, name)) is not None:
+                config_maps[name] = config_map
+        for name in wanted.secrets:
+            if (secret := await self._find(SECRETS, namespace, name)) is not None:
+                secrets[name] = secret
+        return Sources(config_maps, secrets)
+
+    async def _find(self, resource: Resource[T], namespace: str, name: str) -> T | None:
+        try:
+            return await self._client.get(resource, namespace, name)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return None
+
+    async def _remove(
+        self, record: PodRecord, facts: PodFacts | None, command: RemoveContainer
+    ) -> None:
+        try:
+            await self._runtime.remove(command.id)
+        except ContainerNotFound:
+            pass
+        record.attempts.pop(command.id, None)
+        record.tails.pop(command.id, None)
+        if command.with_log and facts is not None:
+            id = command.id
+            _unlink(log_path(self._host.logs, facts, id.container, id.attempt))
+
+    # ----- the API
+
+    async def _settle(self, record: PodRecord) -> bool:
+        """Wait a moment for a change of the pod; whether one came."""
+        if self._settle_seconds <= 0 or record.wanted.is_set():
+            return record.wanted.is_set()
+        # Busy times are when writes must be saved, and when ends are seen late.
+        seconds = min(self._settle_seconds * (1 + self._under_way / SETTLE_SHARE), SETTLE_MAX)
+        try:
+            async with asyncio.timeout(seconds):
+                await record.wanted.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _write(self, record: PodRecord, status: m.PodStatus) -> bool:
+        """Write the status; False when the pod changed or went meanwhile: it is decided anew."""
+        pod = record.pod
+        assert pod is not None
+        try:
+            answer = await self._client.update(PODS, structs.replace(pod, status=status), "status")
+        except ApiError as error:
+            if error.code == 404:
+                record.gone = True
+            elif error.code == 409:
+                await self._read_again(record)
+            else:
+                raise
+            record.wanted.set()
+            return False
+        record.written, record.answered = status, answer.status
+        record.take(answer)
+        return True
+
+    async def _read_again(self, record: PodRecord) -> None:
+        assert record.pod is not None
+        meta = record.pod.metadata
+        assert meta is not None
+        fresh = await self._find(PODS, meta.namespace or "default", meta.name or "")
+        if fresh is None or fresh.metadata is None or fresh.metadata.uid != record.uid:
+            record.gone = True
+        else:
+            record.take(fresh)
+
+    async def _delete(self, record: PodRecord) -> None:
+        assert record.pod is not None
+        meta = record.pod.metadata
+        assert meta is not None
+        try:
+            answer = await self._client.delete(
+                PODS, meta.namespace, meta.name or "", grace_period_seconds=0, uid=record.uid
+            )
+            record.take(answer)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+            record.gone = True  # it, or whoever has its name now, is not ours any more
+            record.wanted.set()
+
+    def _emit(self, record: PodRecord, event: Emit) -> None:
+        if record.pod is not None:
+            self._recorder.record(
+                record.pod, event.type, event.reason, event.message, field_path=event.field_path
+            )
+
+    def _telling(self, record: PodRecord, container: ContainerFacts) -> Teller:
+        def tell(type: str, reason: str, message: str) -> None:
+            self._emit(record, Emit(type, reason, message, container.field_path))
+
+        return tell
+
+    def _delete_logs(self, record: PodRecord) -> None:
+        if record.pod is None or record.pod.metadata is None:
+            return
+        meta = record.pod.metadata
+        folder = pod_log_directory(
+            self._host.logs, meta.namespace or "default", meta.name or "", record.uid
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ran_and_failed(attempt: Container) -> bool:
+    return (
+        attempt.state is ContainerState.EXITED
+        and attempt.exit_code != 0
+        and attempt.reason != "StartError"
+    )
+
+
+def _bare(attempts: Iterable[Container]) -> tuple[ContainerFacts, ...]:
+    """Containers whose pod is not known any more, as far as ending them goes."""
+    return tuple(
+        ContainerFacts(
+            f"{a.id.container}/{a.id.attempt}",
+            Kind.REGULAR,
+            m.Container(name=a.id.container),
+            "Never",
+            (),
+            (a,),
+            {},
+        )
+        for a in attempts
+    )
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)

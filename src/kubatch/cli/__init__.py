@@ -1,0 +1,1 @@
+"""The kubatch command: parse arguments, call cluster, print."""

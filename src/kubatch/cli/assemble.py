@@ -1,0 +1,110 @@
+"""From command-line choices to a Cluster: which store, which runtime, which directory."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kubatch.cli.main import Refused
+from kubatch.runtime.protocol import Runtime
+from kubatch.settings import Settings
+from kubatch.store.protocol import Store
+
+T = TypeVar("T")
+
+
+def set_up_logging(verbose: int) -> None:
+    """Warnings to stderr; more on request."""
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+
+
+def make_store(settings: Settings) -> Store:
+    """The store a server keeps its state in."""
+    if settings.store == "memory":
+        from kubatch.store.memory import MemoryStore
+
+        return MemoryStore(history_changes_max=settings.history_changes_max)
+    if settings.store == "sqlite":
+        from kubatch.store.sqlite import SqliteStore
+
+        path = settings.data_dir / "state.db"
+        return SqliteStore(path, history_changes_max=settings.history_changes_max)
+    raise Refused(f"--store {settings.store}: not known; use sqlite or memory")
+
+
+def make_runtime(settings: Settings) -> Runtime:
+    """What runs containers here."""
+    if settings.runtime == "sandbox":
+        raise Refused("--runtime sandbox: not there yet; use --runtime process")
+    from kubatch.runtime.process import ProcessRuntime
+
+    return ProcessRuntime(
+        settings.data_dir / "runtime",
+        log_file_bytes_max=settings.log_file_bytes_max,
+        log_files_max=settings.log_files_max,
+    )
+
+
+@contextmanager
+def data_directory(path: Path) -> Iterator[None]:
+    """Make the directory, for its owner alone, and hold it against a second server."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"cannot use the data directory {path}: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 20, 0).decode(errors="replace").strip() or "another process"
+        os.close(handle)
+        raise Refused(
+            f"the data directory {path} is in use by process {holder}; "
+            "stop that server, or choose another with --data-dir"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def default_data_dir() -> Path:
+    """Where a server keeps everything unless told otherwise (XDG base directories)."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "kubatch"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a Go-style duration: 90s, 10m, 1h30m, 500ms; a bare number counts seconds."""
+    import re
+
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if not parts or "".join(n + u for n, u in parts) != text:
+        raise Refused(f"--timeout {text}: not a duration; write for example 90s, 10m or 1h30m")
+    return sum(float(n) * units[u] for n, u in parts)
+
+
+def fail(message: str) -> None:
+    """One line to stderr."""
+    print(f"kubatch: {message}", file=sys.stderr)

@@ -1,0 +1,88 @@
+"""`kubatch up`: serve until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+from kubatch.cli.assemble import (
+    data_directory,
+    default_data_dir,
+    fail,
+    make_runtime,
+    make_store,
+    run_loop,
+    set_up_logging,
+)
+from kubatch.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
+from kubatch.settings import Settings
+
+
+def up(
+    *,
+    data_dir: str | None,
+    address: str,
+    port: int,
+    kubeconfig: str | None,
+    store: str,
+    runtime: str,
+    node_name: str,
+    agent: bool,
+    controllers: bool,
+    scheduler: bool,
+    verbose: int,
+) -> int:
+    """Serve; the exit code."""
+    set_up_logging(verbose)
+    directory = Path(data_dir).absolute() if data_dir else default_data_dir()
+    settings = Settings(
+        data_dir=directory,
+        address=address,
+        port=port,
+        kubeconfig=Path(kubeconfig).absolute() if kubeconfig else None,
+        store=store,
+        runtime=runtime,
+        node_name=node_name,
+        agent=agent,
+        controllers=controllers,
+        scheduler=scheduler,
+    )
+    with data_directory(directory):
+        return run_loop(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    from kubatch.cluster import Cluster
+    from kubatch.world import World
+
+    stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _request_stop, stop, number)
+    cluster = Cluster(settings, World(), make_store(settings), make_runtime(settings))
+    try:
+        await cluster.start(serve=True)
+    except OSError as error:
+        fail(f"cannot serve on {settings.address}:{settings.port}: {error.strerror or error}")
+        await cluster.stop(kill=False)
+        return EXIT_FAILED
+    path = settings.kubeconfig or settings.data_dir / "kubeconfig"
+    print(f"kubatch is ready; use it with: export KUBECONFIG={path}", flush=True)
+    broken = asyncio.create_task(cluster.failed())
+    waited: list[asyncio.Future[Any]] = [stop, broken]
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    if not stop.done():
+        fail(f"stopped: {broken.exception()}")
+        await cluster.stop(kill=False)
+        return EXIT_FAILED
+    broken.cancel()
+    # Nobody can find the pods of a memory store again, so they end with it.
+    interrupted = stop.result() == signal.SIGINT
+    await cluster.stop(kill=interrupted or settings.store == "memory")
+    return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _request_stop(stop: asyncio.Future[int], number: int) -> None:
+    if not stop.done():
+        stop.set_result(number)

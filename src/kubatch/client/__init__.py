@@ -1,0 +1,1 @@
+"""The door every part uses to read, write and watch objects, wherever the API server is."""

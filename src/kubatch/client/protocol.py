@@ -1,0 +1,135 @@
+"""The Client waist: how every part reads, writes and watches objects.
+
+`client/local` answers from the registry in the same process, without encoding; `client/http` talks
+to another kubatch or a real Kubernetes. Both raise ApiError. Objects they return are shared:
+never change one, make the next with msgspec.structs.replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from kubatch.api.resource import Resource
+
+T = TypeVar("T")
+
+PatchType = Literal["merge", "strategic", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A consistent list: every object, and the revision at which they were all so."""
+
+    items: Sequence[T]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[T]):
+    """One change of one object, as a watch tells it."""
+
+    type: str  # ADDED, MODIFIED, DELETED
+    object: T
+    revision: int
+
+
+class Reader(Protocol):
+    async def get(self, resource: Resource[T], namespace: str | None, name: str) -> T:
+        """One object. Raises ApiError 404."""
+        ...
+
+    async def list(
+        self,
+        resource: Resource[T],
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Listing[T]:
+        """All objects that match; of every namespace when it is None."""
+        ...
+
+
+class Watcher(Protocol):
+    def watch(
+        self,
+        resource: Resource[T],
+        namespace: str | None = None,
+        *,
+        after: int,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[Sequence[Event[T]]]:
+        """Batches of changes after a revision, for ever.
+
+        Raises ApiError 410 when `after` is too old or this reader too slow: list again.
+        """
+        ...
+
+
+class Writer(Protocol):
+    async def create(self, resource: Resource[T], obj: T) -> T:
+        """Create in obj.metadata.namespace; the stored object."""
+        ...
+
+    async def update(self, resource: Resource[T], obj: T, subresource: str = "") -> T:
+        """PUT; subresource "status" writes the status alone.
+
+        A resourceVersion in obj makes it conditional: ApiError 409 when the object moved on.
+        """
+        ...
+
+    async def patch(
+        self,
+        resource: Resource[T],
+        namespace: str | None,
+        name: str,
+        patch: Any,
+        *,
+        type: PatchType = "merge",
+        subresource: str = "",
+    ) -> T:
+        """PATCH with a merge, strategic merge or JSON patch given as plain JSON values."""
+        ...
+
+    async def remove_finalizer(
+        self, resource: Resource[T], namespace: str | None, name: str, finalizer: str
+    ) -> T | None:
+        """Take one finalizer off; None when the object or the finalizer is gone already."""
+        ...
+
+    async def delete(
+        self,
+        resource: Resource[T],
+        namespace: str | None,
+        name: str,
+        *,
+        grace_period_seconds: int | None = None,
+        propagation: str | None = None,
+        uid: str | None = None,
+    ) -> T:
+        """DELETE; the object as it was last, or as it is while it terminates. ApiError 404, 409.
+
+        Its resourceVersion is that of the deletion, so that a cache can be waited for.
+        """
+        ...
+
+    async def bind(self, namespace: str, name: str, uid: str, node: str) -> None:
+        """Assign a pod to a node (pods/binding). ApiError 409 when it is bound already."""
+        ...
+
+
+class Client(Reader, Watcher, Writer, Protocol):
+    """All three: what most parts take."""
+
+
+class PodStreams(Protocol):
+    """Logs of pods, wherever they run."""
+
+    def logs(
+        self, namespace: str, name: str, container: str, query: Mapping[str, Any]
+    ) -> AsyncIterator[bytes]:
+        """The log as the log subresource streams it. Raises ApiError."""
+        ...

@@ -1,0 +1,60 @@
+"""What the namespace rules look at: a namespace that is going, and what is still in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from kubatch.api.models import Namespace, ObjectMeta
+from kubatch.api.resource import EVENTS_V1, NAMESPACES, RESOURCES, Resource
+from kubatch.reconcile.controller import Index, Key, View
+
+# core/v1: FinalizerKubernetes, the one in spec.finalizers that this controller answers for.
+KUBERNETES = "kubernetes"
+
+
+def _namespace_of(obj: Any) -> Iterable[str]:
+    return (obj.metadata.namespace,)
+
+
+# events.k8s.io shows the same events as the core group.
+BY_NAMESPACE: dict[Resource[Any], Index] = {
+    r: Index("by-namespace", r, _namespace_of)
+    for r in RESOURCES
+    if r.namespaced and r is not EVENTS_V1
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object in the namespace."""
+
+    resource: Resource[Any]
+    metadata: ObjectMeta
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceFacts:
+    """A namespace that is being deleted and not finalized."""
+
+    name: str
+    space: Namespace
+    finalizers: tuple[str, ...]  # of its spec
+    items: tuple[Item, ...]
+
+
+def read(view: View, key: Key, _remembered: object = None) -> NamespaceFacts | None:
+    """The facts about a namespace; None at once unless it is to be emptied."""
+    space = view.get(NAMESPACES, None, key.name)
+    if space is None or space.metadata is None or space.metadata.deletionTimestamp is None:
+        return None
+    finalizers = tuple((space.spec.finalizers if space.spec is not None else None) or ())
+    if KUBERNETES not in finalizers:
+        return None
+    items = tuple(
+        Item(resource, obj.metadata)
+        for resource, index in BY_NAMESPACE.items()
+        for obj in view.indexed(index, key.name)
+    )
+    return NamespaceFacts(key.name, space, finalizers, items)

@@ -1,0 +1,1 @@
+"""The engine: cache to queue to decide to apply. Knows no Jobs."""

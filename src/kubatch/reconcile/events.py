@@ -1,0 +1,284 @@
+"""Recording Kubernetes events: correlated, limited, never in anybody's way.
+
+The rules are those of client-go/tools/record/events_cache.go: equal events count up, many similar
+ones become one, and a source that talks too much about one object is not heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from kubatch.api.errors import ApiError
+from kubatch.api.models import (
+    Event,
+    EventSource,
+    EventsV1Event,
+    ObjectMeta,
+    ObjectReference,
+)
+from kubatch.api.resource import EVENTS, EVENTS_V1
+from kubatch.client.protocol import Client
+from kubatch.world import World, whole_seconds
+
+log = logging.getLogger(__name__)
+
+SIMILAR_MAX = 10  # this many different messages of one kind ...
+SIMILAR_WINDOW = 600.0  # ... within so many seconds become one event
+SPAM_BURST = 25  # events one source may record about one object at once ...
+SPAM_REFILL = 300.0  # ... and one more in so many seconds
+REMEMBERED_MAX = 4096  # client-go's maxLruCacheEntries
+PENDING_MAX = 1000  # events waiting to be written; more are dropped
+MESSAGE_MAX = 1024
+
+
+class Recorder(Protocol):
+    """Takes note of what happened to an object."""
+
+    def record(
+        self, about: Any, type: str, reason: str, message: str, *, field_path: str = ""
+    ) -> None:
+        """Record an event, some time soon. Never blocks, never raises."""
+        ...
+
+
+@dataclass
+class _Known:
+    """An event written before, by what it says."""
+
+    name: str
+    count: int
+
+
+@dataclass
+class _Similar:
+    """The messages of one object, type and reason seen lately."""
+
+    messages: set[str] = field(default_factory=set)
+    last: datetime | None = None
+
+
+@dataclass
+class _Bucket:
+    """A token bucket."""
+
+    tokens: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    about: ObjectReference
+    type: str
+    reason: str
+    message: str
+    at: datetime
+    action: str
+
+
+class EventRecorder:
+    """A Recorder that writes through a Client from a task of its own (`run`)."""
+
+    def __init__(
+        self,
+        client: Client,
+        world: World,
+        component: str,
+        *,
+        host: str = "",
+        instance: str = "",
+        events_v1: bool = False,
+    ) -> None:
+        self._client = client
+        self._world = world
+        self._component = component
+        self._host = host
+        self._instance = instance
+        self._events_v1 = events_v1
+        self._pending: deque[_Pending] = deque()
+        self._wanted = asyncio.Event()
+        self._known: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
+        self._similar: OrderedDict[tuple[Any, ...], _Similar] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._last_nano = 0
+
+    def record(
+        self, about: Any, type: str, reason: str, message: str, *, field_path: str = ""
+    ) -> None:
+        now = self._world.now()
+        reference = _reference(about, field_path)
+        if not self._allowed(reference.uid or reference.name or "", now):
+            return
+        if len(self._pending) >= PENDING_MAX:
+            log.warning("dropped event %s about %s: too many wait", reason, reference.name)
+            return
+        action = "Binding" if reason == "Scheduled" else "Scheduling"
+        self._pending.append(_Pending(reference, type, reason, message[:MESSAGE_MAX], now, action))
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Write what was recorded until cancelled."""
+        while True:
+            await self._wanted.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write everything recorded so far."""
+        self._wanted.clear()
+        while self._pending:
+            batch = [self._pending.popleft() for _ in range(min(len(self._pending), 64))]
+            await asyncio.gather(*self._writes(batch))
+
+    def _writes(self, batch: list[_Pending]) -> list[Any]:
+        """One write per distinct event of the batch, so that no two race for one count."""
+        merged: OrderedDict[tuple[Any, ...], tuple[_Pending, int]] = OrderedDict()
+        for pending in batch:
+            aggregated = self._aggregate(pending)
+            key = _key(aggregated)
+            _, count = merged.get(key, (aggregated, 0))
+            merged[key] = (aggregated, count + 1)
+        return [self._write(key, pending, n) for key, (pending, n) in merged.items()]
+
+    def _allowed(self, subject: str, now: datetime) -> bool:
+        bucket = self._buckets.get(subject)
+        if bucket is None:
+            bucket = self._buckets[subject] = _Bucket(SPAM_BURST, now)
+            _trim(self._buckets)
+        self._buckets.move_to_end(subject)
+        gained = (now - bucket.at).total_seconds() / SPAM_REFILL
+        bucket.tokens = min(SPAM_BURST, bucket.tokens + gained)
+        bucket.at = now
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True
+
+    def _aggregate(self, pending: _Pending) -> _Pending:
+        # EventAggregatorByReasonFunc: containers of one pod (fieldPath) are not told apart.
+        key = (pending.about.uid or pending.about.name, pending.type, pending.reason)
+        similar = self._similar.setdefault(key, _Similar())
+        self._similar.move_to_end(key)
+        _trim(self._similar)
+        if (
+            similar.last is not None
+            and (pending.at - similar.last).total_seconds() > SIMILAR_WINDOW
+        ):
+            similar.messages.clear()
+        similar.last = pending.at
+        similar.messages.add(pending.message)
+        if len(similar.messages) < SIMILAR_MAX:
+            return pending
+        if len(similar.messages) > SIMILAR_MAX:
+            similar.messages.pop()
+        combined = f"(combined from similar events): {pending.message}"
+        return _Pending(
+            pending.about, pending.type, pending.reason, combined, pending.at, pending.action
+        )
+
+    async def _write(self, key: tuple[Any, ...], pending: _Pending, times: int) -> None:
+        try:
+            known = self._known.get(key)
+            if known is not None:
+                self._known.move_to_end(key)
+            if known is not None and await self._count_up(known, pending, times):
+                return
+            name = f"{pending.about.name}.{self._nano(pending.at):x}"
+            if self._events_v1:
+                await self._client.create(EVENTS_V1, self._event_v1(pending, name))
+            else:
+                await self._client.create(EVENTS, self._event(pending, name, times))
+            self._known[key] = _Known(name, times)
+            _trim(self._known)
+        except ApiError as error:
+            # Most often the namespace is being deleted; an event is never worth a retry.
+            log.debug("event %s about %s not recorded: %s", pending.reason, key[0], error)
+
+    async def _count_up(self, known: _Known, pending: _Pending, times: int) -> bool:
+        known.count += times
+        namespace = pending.about.namespace or "default"
+        patch: dict[str, Any] = {
+            "count": known.count,
+            "lastTimestamp": whole_seconds(pending.at).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "message": pending.message,
+        }
+        if self._events_v1:
+            patch = {
+                "series": {
+                    "count": known.count,
+                    "lastObservedTime": pending.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                }
+            }
+        try:
+            resource: Any = EVENTS_V1 if self._events_v1 else EVENTS
+            await self._client.patch(resource, namespace, known.name, patch)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return False  # expired since: written anew
+        return True
+
+    def _nano(self, at: datetime) -> int:
+        """Unix nanoseconds, never the same twice: they end event names."""
+        nano = int(at.timestamp() * 1_000_000) * 1000
+        self._last_nano = nano if nano > self._last_nano else self._last_nano + 1
+        return self._last_nano
+
+    def _event(self, pending: _Pending, name: str, times: int) -> Event:
+        at = whole_seconds(pending.at)
+        return Event(
+            metadata=ObjectMeta(name=name, namespace=pending.about.namespace or "default"),
+            involvedObject=pending.about,
+            type=pending.type,
+            reason=pending.reason,
+            message=pending.message,
+            source=EventSource(component=self._component, host=self._host or None),
+            firstTimestamp=at,
+            lastTimestamp=at,
+            count=times,
+            reportingComponent=self._component,
+            reportingInstance=self._instance,
+        )
+
+    def _event_v1(self, pending: _Pending, name: str) -> EventsV1Event:
+        return EventsV1Event(
+            metadata=ObjectMeta(name=name, namespace=pending.about.namespace or "default"),
+            eventTime=pending.at,
+            regarding=pending.about,
+            type=pending.type,
+            reason=pending.reason,
+            note=pending.message,
+            action=pending.action,
+            reportingController=self._component,
+            reportingInstance=self._instance or self._component,
+        )
+
+
+def _reference(about: Any, field_path: str) -> ObjectReference:
+    meta = about.metadata
+    return ObjectReference(
+        apiVersion=about.apiVersion,
+        kind=about.kind,
+        name=meta.name,
+        namespace=meta.namespace,
+        uid=meta.uid,
+        resourceVersion=meta.resourceVersion,
+        fieldPath=field_path or None,
+    )
+
+
+def _key(pending: _Pending) -> tuple[Any, ...]:
+    about = pending.about
+    subject = about.uid or about.name
+    # The count of a combined event goes on whatever its latest message says.
+    if pending.message.startswith("(combined from similar events)"):
+        return (subject, None, pending.type, pending.reason, "")
+    return (subject, about.fieldPath, pending.type, pending.reason, pending.message)
+
+
+def _trim(table: OrderedDict[Any, Any]) -> None:
+    while len(table) > REMEMBERED_MAX:
+        table.popitem(last=False)

@@ -1,0 +1,64 @@
+"""One kind's place in the store: objects in, Entries out.
+
+Here the decoded object and its bytes are tied together, once per write. An alias kind, such as
+events.k8s.io Events, is a second view of another kind's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from kubatch.api import codec
+from kubatch.api.resource import Resource
+from kubatch.registry.strategy import Strategy
+from kubatch.registry.values import Entry
+from kubatch.store.protocol import Record, Value
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Alias:
+    """How one kind is shown as another: the kind that is stored, and the way to and fro."""
+
+    stored: Resource[Any]
+    to_stored: Callable[[Any], Any]
+    from_stored: Callable[[Any], Any]
+
+
+class Shelf(Generic[T]):
+    """Encodes, decodes and names the objects of one resource."""
+
+    def __init__(self, strategy: Strategy[T], alias: Alias | None = None) -> None:
+        self.strategy = strategy
+        self.resource: Resource[T] = strategy.resource
+        self.stored: Resource[Any] = alias.stored if alias else self.resource
+        self._alias = alias
+
+    def key(self, namespace: str | None, name: str) -> str:
+        return self.stored.key(namespace, name)
+
+    def prefix(self, namespace: str | None) -> str:
+        return self.stored.namespace_prefix(namespace)
+
+    def value(self, obj: T, data: bytes) -> Value:
+        """What the store keeps for an object whose stored form is `data`."""
+        if self._alias is None:
+            return Value(data, obj)
+        stored = self._alias.to_stored(obj)
+        return Value(codec.encode(stored), stored)
+
+    def entry(self, record: Record) -> Entry[T]:
+        """The object a record holds. The first look decodes it, all others share that."""
+        value, revision = record.value, record.revision
+        obj = value.decoded
+        if obj is None:
+            obj = value.decoded = codec.decode(self.stored, value.data, revision)
+        elif obj.metadata.resourceVersion is None:
+            obj.metadata.resourceVersion = str(revision)
+        if self._alias is None:
+            return Entry(obj, value.data, revision)
+        shown = self._alias.from_stored(obj)
+        return Entry(shown, codec.encode(shown), revision)

@@ -1,0 +1,1 @@
+"""One container for real. Knows no Pods' rules."""

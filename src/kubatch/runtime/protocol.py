@@ -1,0 +1,110 @@
+"""The Runtime waist: what the node agent asks of whatever runs containers.
+
+The values here carry no Pod rules. A container engine behind CRI, a bubblewrap sandbox, a plain
+host process and a script in a simulation all fit behind these methods, and the shared suite
+tests/suites/runtime_suite.py holds each of them to the same behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+
+class ContainerId(NamedTuple):
+    """Names one attempt to run one container of one pod; unique on a node for ever."""
+
+    pod_uid: str
+    container: str
+    attempt: int  # 0 for the first run, as restartCount
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """Everything needed to run a container, with nothing left to look up."""
+
+    id: ContainerId
+    argv: tuple[str, ...]  # never empty; argv[0] is searched on env["PATH"]
+    env: Mapping[str, str]  # the whole environment
+    working_dir: str | None  # None: the runtime's default
+    log_path: Path  # absolute; the runtime makes parent directories, and writes CRI log lines
+    labels: Mapping[str, str] = field(default_factory=dict)  # returned by observe, not interpreted
+
+
+class ContainerState(Enum):
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the runtime knows about one attempt: an observation, never a wish."""
+
+    id: ContainerId
+    state: ContainerState
+    pid: int | None
+    started_at: datetime | None  # None only when it never started
+    finished_at: datetime | None = None
+    exit_code: int | None = None  # 128 + n for death by signal n
+    # Set when the runtime, not the program, ended the attempt: "StartError" (exit code 128) when
+    # the program could not be started, "ContainerStatusUnknown" (137) when its end was not seen.
+    reason: str = ""
+    message: str = ""
+    max_rss_bytes: int | None = None  # peak resident memory, from wait4
+    cpu_seconds: float | None = None  # user plus system time, from wait4
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class ContainerNotFound(Exception):
+    """The runtime has no such container."""
+
+
+class RuntimeUnavailable(Exception):
+    """The runtime cannot be reached; what it runs may still run."""
+
+
+class Runtime(Protocol):
+    """Runs containers. Every method may raise RuntimeUnavailable."""
+
+    name: str  # "process", "sandbox", "scripted", as in nodeInfo.containerRuntimeVersion
+    version: str
+
+    async def open(self) -> None:
+        """Connect, and find again what ran before. Must be called first, once."""
+        ...
+
+    async def start(self, spec: ContainerSpec) -> Container:
+        """Start a container and return its first observation.
+
+        Idempotent by id: a second start of a known id changes nothing and returns what is known.
+        A program that cannot be started is an EXITED container with reason "StartError", exit
+        code 128 and a message, not an exception.
+        """
+        ...
+
+    async def signal(self, id: ContainerId, number: int) -> None:
+        """Send a signal to the container's whole process group; no error if it has ended."""
+        ...
+
+    async def observe(self) -> Sequence[Container]:
+        """Every attempt the runtime knows and that was not removed, in no order."""
+        ...
+
+    def changes(self) -> AsyncIterator[Container]:
+        """Each observation that differs from the one before: starts and exits, as they happen.
+
+        One consumer. Nothing observed after open() returned is missed.
+        """
+        ...
+
+    async def remove(self, id: ContainerId) -> None:
+        """Forget an exited attempt; kills it first if it runs. Its log file stays."""
+        ...
+
+    async def close(self, *, kill: bool) -> None:
+        """Disconnect. With kill, first end everything (SIGKILL) and leave no process behind."""
+        ...

@@ -1,0 +1,1 @@
+"""HTTP and only HTTP: requests become registry verbs, results become responses."""

@@ -1,0 +1,75 @@
+"""What a handler answers, before it becomes HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kubatch.server import negotiate
+from kubatch.server.auth import User
+from kubatch.server.request import RequestInfo
+
+TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, as handlers see it."""
+
+    info: RequestInfo
+    user: User
+    headers: Mapping[str, str]
+    body: Callable[[], Awaitable[bytes]]  # reads it whole; raises ApiError 413
+    warnings: list[str] = field(default_factory=list)  # Warning headers of the answer
+
+    def header(self, name: str) -> str:
+        """A header's value, "" when absent."""
+        return self.headers.get(name, "")
+
+
+@dataclass(slots=True)
+class Reply:
+    """A complete answer."""
+
+    body: bytes
+    status: int = 200
+    # "": compact JSON, to be finished as the client likes it; else the body is as it must be.
+    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """Where a stream writes to."""
+
+    async def start(self, content_type: str) -> None:
+        """Send status 200 and the headers, now."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, now. Raises ConnectionError when nobody reads."""
+        ...
+
+
+class Stream(Protocol):
+    """An answer that goes on: a watch, a log."""
+
+    async def run(self, sink: Sink, closing: asyncio.Future[None]) -> None:
+        """Write until the end, or until `closing` is done."""
+        ...
+
+
+def json_reply(value: Any, status: int = 200) -> Reply:
+    """A small value as JSON."""
+    return Reply(negotiate.encode(value), status)
+
+
+def text_reply(text: str, status: int = 200) -> Reply:
+    """Plain text, such as `404 page not found`."""
+    return Reply(text.encode(), status, TEXT, {"X-Content-Type-Options": "nosniff"})
+
+
+def page_not_found() -> Reply:
+    """What Go's HTTP server says of a path that no handler has."""
+    return text_reply("404 page not found\n", 404)

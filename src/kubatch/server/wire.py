@@ -1,0 +1,288 @@
+"""Sockets, TLS and HTTP: where requests come in and answers go out.
+
+aiohttp's low-level server without its router: a path is taken apart by request.py, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from kubatch.api import codec, errors
+from kubatch.api.errors import ApiError
+from kubatch.client.protocol import PodStreams
+from kubatch.server import auth, certificates, kubeconfig, negotiate, request
+from kubatch.server.auth import Authenticator
+from kubatch.server.handlers import Handlers
+from kubatch.server.replies import Call, Reply, Stream
+from kubatch.settings import Settings
+from kubatch.world import World
+
+if TYPE_CHECKING:
+    from kubatch.registry.api import Registry
+
+logger = logging.getLogger(__name__)
+
+# Smaller answers cost more to compress than to send
+# (apiserver/pkg/endpoints/handlers/responsewriters: defaultGzipThresholdBytes).
+GZIP_BYTES_MIN = 128 * 1024
+_LINE_BYTES_MAX = 1 << 20  # Go's DefaultMaxHeaderBytes: selectors may be long
+_MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+
+
+class ApiServer:
+    """Serves one registry over HTTPS."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        streams: PodStreams,
+        settings: Settings,
+        world: World,
+        *,
+        ready: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._world = world
+        self._handlers = Handlers(registry, streams, settings, world, ready)
+        self._authenticator = Authenticator()
+        self._http: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+        self._open_streams: set[asyncio.Future[None]] = set()
+        self._stopping = False
+        self._audit_prefix = world.uid()[:24]
+        self._audited = 0
+        self.port = settings.port
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine find the server."""
+        return kubeconfig.server_url(self._settings.address, self.port)
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        """The file start() writes."""
+        return self._settings.kubeconfig or self._settings.data_dir / "kubeconfig"
+
+    async def start(self) -> None:
+        """Listen, and write the kubeconfig. Raises OSError when the address is taken."""
+        settings = self._settings
+        names = [n for n in (settings.address, socket.gethostname()) if n]
+        pki = certificates.ensure(settings.data_dir / "pki", names, self._world.now())
+        self._authenticator = Authenticator(
+            auth.ensure_tokens(settings.data_dir / "tokens", self._world)
+        )
+        self._http = web.Server(
+            self._serve,
+            # A watch whose client has gone must not wait for an event to notice it.
+            handler_cancellation=True,
+            access_log=None,
+            max_line_size=_LINE_BYTES_MAX,
+            max_field_size=_LINE_BYTES_MAX,
+        )
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._http,
+            settings.address or None,
+            settings.port,
+            ssl=pki.server_context(),
+            backlog=1024,
+            reuse_address=True,
+        )
+        self.port = self._listener.sockets[0].getsockname()[1]
+        kubeconfig.write(self.kubeconfig_path, self.url, pki)
+
+    async def stop(self) -> None:
+        """Stop listening, end watches and logs at once, let other requests finish."""
+        self._stopping = True
+        if self._listener is not None:
+            self._listener.close()
+        for closing in list(self._open_streams):
+            _finish(closing)
+        if self._http is not None:
+            self._http.pre_shutdown()
+            await self._http.shutdown(self._settings.shutdown_grace)
+        if self._listener is not None:
+            await self._listener.wait_closed()
+
+    # ----- one request
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        info = request.parse(http.method, http.raw_path)
+        headers = http.headers
+        call: Call | None = None
+        try:
+            peer = None if http.transport is None else http.transport.get_extra_info("peercert")
+            user = self._authenticator.user(peer, headers.get("Authorization", ""))
+            call = Call(info, user, headers, lambda: self._read_body(http))
+            auth.authorize(user, info)
+            if info.method in _MUTATING:
+                # Once begun, a write is finished, whether or not the client waits for it.
+                answer = await asyncio.shield(self._answer(call, headers))
+            else:
+                answer = await self._answer(call, headers)
+            if isinstance(answer, Reply):
+                return await self._respond(http, info, answer, call.warnings)
+            return await self._stream(http, answer, call.warnings)
+        except ApiError as error:
+            return await self._respond_error(http, info, error, call)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            logger.exception("%s %s failed", info.method, info.path)
+            failure = errors.internal("the server failed; its log tells how")
+            return await self._respond_error(http, info, failure, call)
+
+    async def _answer(self, call: Call, headers: Mapping[str, str]) -> Reply | Stream:
+        return await self._handlers.handle(call, headers.get("Host", ""))
+
+    async def _read_body(self, http: web.BaseRequest) -> bytes:
+        """The body, if it is no larger than allowed. Raises ApiError 400, 413."""
+        limit = self._settings.body_bytes_max
+        if (http.content_length or 0) > limit:
+            raise errors.too_large(limit)
+        if http.headers.get("Expect", "").lower() == "100-continue" and http.transport:
+            http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while chunk := await http.content.readany():
+                size += len(chunk)
+                if size > limit:
+                    raise errors.too_large(limit)
+                chunks.append(chunk)
+        except web.RequestPayloadError as error:
+            raise errors.bad_request(f"the body could not be read: {error}") from None
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    # ----- answers
+
+    async def _respond(
+        self,
+        http: web.BaseRequest,
+        info: request.RequestInfo,
+        reply: Reply,
+        warnings: list[str],
+    ) -> web.Response:
+        body, content_type = reply.body, reply.content_type
+        if not content_type:
+            accept, agent = http.headers.get("Accept", ""), http.headers.get("User-Agent", "")
+            pretty = negotiate.wants_pretty(info.query, agent)
+            body, content_type = negotiate.finish(body, negotiate.form(accept), pretty)
+        response = web.Response(status=reply.status, headers=reply.headers)
+        self._add_headers(http, response, content_type, warnings)
+        if (
+            len(body) > GZIP_BYTES_MIN
+            and http.method == "GET"
+            and "gzip" in http.headers.get("Accept-Encoding", "")
+        ):
+            body = await asyncio.to_thread(gzip.compress, body, 1, mtime=0)
+            response.headers["Content-Encoding"] = "gzip"
+            response.headers["Vary"] = "Accept-Encoding"
+        if reply.status not in (204, 304):
+            response.body = body
+        return response
+
+    async def _respond_error(
+        self,
+        http: web.BaseRequest,
+        info: request.RequestInfo,
+        error: ApiError,
+        call: Call | None,
+    ) -> web.Response:
+        body = codec.encode_json(error.to_status())
+        headers = {}
+        if error.details is not None and error.details.retry_after_seconds:
+            headers["Retry-After"] = str(error.details.retry_after_seconds)
+        if error.code == 403:
+            headers["X-Content-Type-Options"] = "nosniff"
+        try:
+            how = negotiate.form(http.headers.get("Accept", ""))
+        except ApiError:
+            how = negotiate.PLAIN
+        agent = http.headers.get("User-Agent", "")
+        body, content_type = negotiate.finish(body, how, negotiate.wants_pretty(info.query, agent))
+        reply = Reply(body, error.code, content_type, headers)
+        return await self._respond(http, info, reply, call.warnings if call else [])
+
+    async def _stream(
+        self, http: web.BaseRequest, stream: Stream, warnings: list[str]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse()
+        sink = _Sink(http, response, lambda ct: self._add_headers(http, response, ct, warnings))
+        closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open_streams.add(closing)
+        if self._stopping:
+            _finish(closing)
+        try:
+            await stream.run(sink, closing)
+        except ApiError:
+            if not response.prepared:
+                raise
+            logger.debug("%s ended with an error", http.path, exc_info=True)
+        except ConnectionError:
+            pass  # the client left
+        finally:
+            self._open_streams.discard(closing)
+        return response
+
+    def _add_headers(
+        self,
+        http: web.BaseRequest,
+        response: web.StreamResponse,
+        content_type: str,
+        warnings: list[str],
+    ) -> None:
+        headers = response.headers
+        headers["Content-Type"] = content_type
+        headers["Server"] = "kubatch"  # aiohttp would tell its version
+        headers["Audit-Id"] = http.headers.get("Audit-Id") or self._audit_id()
+        headers.setdefault("Cache-Control", "no-cache, private")
+        for text in warnings:
+            headers.add("Warning", _warning(text))
+
+    def _audit_id(self) -> str:
+        """Looks like a UUID and is unique; a random one each time would cost as much as parsing."""
+        self._audited += 1
+        return f"{self._audit_prefix}{self._audited:012x}"
+
+
+class _Sink:
+    """A stream's way out: aiohttp's chunked response."""
+
+    def __init__(
+        self,
+        http: web.BaseRequest,
+        response: web.StreamResponse,
+        add_headers: Callable[[str], None],
+    ) -> None:
+        self._http = http
+        self._response = response
+        self._add_headers = add_headers
+
+    async def start(self, content_type: str) -> None:
+        """Send the headers; prepare() does so at once for a stream."""
+        self._add_headers(content_type)
+        self._response.enable_chunked_encoding()
+        await self._response.prepare(self._http)
+
+    async def write(self, data: bytes) -> None:
+        """Send a chunk, waiting while the client's buffers are full."""
+        await self._response.write(data)
+
+
+def _finish(closing: asyncio.Future[Any]) -> None:
+    if not closing.done():
+        closing.set_result(None)
+
+
+def _warning(text: str) -> str:
+    """A Warning header's value (apimachinery/pkg/util/net/http.go: NewWarningHeader)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{" ".join(escaped.split())}"'

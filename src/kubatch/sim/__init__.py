@@ -1,0 +1,1 @@
+"""Everything that pretends; users may run it."""

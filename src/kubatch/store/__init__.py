@@ -1,0 +1,1 @@
+"""Bytes under keys with revisions. Knows no kinds."""

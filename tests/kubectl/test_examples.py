@@ -1,0 +1,162 @@
+"""Every example, applied with kubectl, ends as examples/README.md says and looks as it should."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.kubectl import tools
+
+pytestmark = [pytest.mark.kubectl, pytest.mark.slow]
+
+COMPLETE = ("keygen", "keygen-parallel", "environment")
+FRUIT = ("apple", "banana", "cherry")
+
+
+@pytest.fixture(scope="module")
+def ran(kubectl: tools.Kubectl) -> tools.Kubectl:
+    """The quick examples, applied together and over."""
+    files = [word for name in COMPLETE for word in ("-f", str(tools.EXAMPLES / f"{name}.yaml"))]
+    said = kubectl("apply", *files)
+    assert said.splitlines() == [f"job.batch/{name} created" for name in COMPLETE]
+    said = kubectl("create", "-f", str(tools.EXAMPLES / "items"))
+    assert said.splitlines() == [f"job.batch/process-item-{fruit} created" for fruit in FRUIT]
+    said = kubectl("wait", "--for=condition=complete", "job", "--all", "--timeout=60s")
+    assert len(said.splitlines()) == len(COMPLETE) + len(FRUIT)
+    return kubectl
+
+
+def test_a_second_apply_changes_nothing(ran: tools.Kubectl) -> None:
+    said = ran("apply", "-f", str(tools.EXAMPLES / "keygen.yaml"))
+    assert said == "job.batch/keygen unchanged\n"
+
+
+def test_get_jobs(ran: tools.Kubectl) -> None:
+    header, *rows = ran("get", "jobs").splitlines()
+    assert header.split() == ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]
+    table = {row.split()[0]: row.split()[1:3] for row in rows}
+    assert table["keygen"] == ["Complete", "1/1"]
+    assert table["keygen-parallel"] == ["Complete", "10/10"]
+    assert table["process-item-apple"] == ["Complete", "1/1"]
+
+
+def test_get_jobs_and_pods_wide(ran: tools.Kubectl) -> None:
+    said = ran("get", "jobs,pods", "-o", "wide")
+    jobs, pods = said.split("\n\n")
+    assert jobs.split("\n")[0].split()[-3:] == ["CONTAINERS", "IMAGES", "SELECTOR"]
+    assert "READINESS GATES" in pods.split("\n")[0]
+    assert len(re.findall(r"^pod/keygen-parallel-\w{5} +0/1 +Completed +0 ", pods, re.M)) == 10
+
+
+def test_get_as_yaml_and_json(ran: tools.Kubectl) -> None:
+    job = yaml.safe_load(ran("get", "job", "keygen", "-o", "yaml"))
+    assert job == yaml.safe_load(ran("get", "job", "keygen", "-o", "json"))
+    assert job["status"]["succeeded"] == 1
+    assert job["spec"]["completionMode"] == "NonIndexed"
+    assert job["metadata"]["labels"] == {"example": "keygen"}
+    conditions = {c["type"]: (c["status"], c.get("reason")) for c in job["status"]["conditions"]}
+    assert conditions["Complete"] == ("True", "CompletionsReached")
+    assert ran("get", "pods", "-l", "job-name=keygen", "-o", "name").startswith("pod/keygen-")
+
+
+def test_get_by_label_and_field(ran: tools.Kubectl) -> None:
+    assert len(ran("get", "pods", "-l", "group=fruit", "--no-headers").splitlines()) == len(FRUIT)
+    selected = ("get", "pods", "--field-selector=status.phase=Succeeded", "-o", "name")
+    assert len(ran(*selected).splitlines()) >= 1 + 10 + 2 + len(FRUIT)
+
+
+def test_describe_job(ran: tools.Kubectl) -> None:
+    said = ran("describe", "job", "keygen-parallel")
+    assert re.search(r"^Parallelism: +5$", said, re.M)
+    assert re.search(r"^Completions: +10$", said, re.M)
+    assert re.search(r"^Pods Statuses: +0 Active .*/ 10 Succeeded / 0 Failed$", said, re.M)
+    assert re.search(r"Normal +SuccessfulCreate .* job-controller +Created pod: keygen-par", said)
+    assert re.search(r"Normal +Completed .* job-controller +Job completed", said)
+
+
+def test_describe_pod(ran: tools.Kubectl) -> None:
+    pod = ran("get", "pods", "-l", "job-name=keygen", "-o", "name").strip()
+    said = ran("describe", pod)
+    assert re.search(r"^Status: +Succeeded$", said, re.M)
+    assert re.search(r"^Controlled By: +Job/keygen$", said, re.M)
+    assert re.search(r"^ +Exit Code: +0$", said, re.M)
+    assert re.search(r"Normal +Scheduled .*Successfully assigned \S+/keygen-", said)
+    assert re.search(r"Normal +Started ", said)
+
+
+def test_logs(ran: tools.Kubectl) -> None:
+    lines = ran("logs", "job/keygen").splitlines()
+    assert len([line for line in lines if "Item done: SHA256:" in line]) == 10
+    assert ran("logs", "job/keygen", "--tail=1") == lines[-1] + "\n"
+    assert ran("logs", "--follow", "job/keygen").splitlines() == lines
+    assert ran("logs", "job/process-item-cherry") == "Processing item cherry\n"
+    stamped = ran("logs", "job/process-item-cherry", "--timestamps")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z Processing item cherry\n", stamped)
+    fruit = sorted(ran("logs", "-l", "group=fruit").splitlines())
+    assert fruit == [f"Processing item {fruit}" for fruit in FRUIT]
+
+
+def test_environment(ran: tools.Kubectl) -> None:
+    pods = ran("get", "pods", "-l", "job-name=environment", "-o", "name").split()
+    said = [ran("logs", pod) for pod in pods]
+    names = [pod.removeprefix("pod/") for pod in pods]
+    assert said == [f"{name} takes from amqp://guest:guest@broker:5672/orders\n" for name in names]
+
+
+def test_events(ran: tools.Kubectl) -> None:
+    said = ran("get", "events")
+    assert said.split("\n")[0].split() == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+    assert re.search(r"Normal +Completed +job/keygen +Job completed", said)
+    listed = ran("events", "--for", "job/keygen")
+    assert "Job completed" in listed
+
+
+@pytest.mark.parametrize("name", ["failing", "deadline"])
+def test_a_job_that_fails(kubectl: tools.Kubectl, name: str) -> None:
+    kubectl("create", "-f", str(tools.EXAMPLES / f"{name}.yaml"))
+    kubectl("wait", "--for=condition=failed", f"job/{name}", "--timeout=60s")
+    status = kubectl.json("get", "job", name)["status"]
+    reasons = {c["type"]: c["reason"] for c in status["conditions"]}
+    expected = {"failing": "BackoffLimitExceeded", "deadline": "DeadlineExceeded"}[name]
+    assert reasons["Failed"] == expected
+    assert status["failed"] == 1
+    assert "succeeded" not in status
+    assert expected in kubectl("describe", "job", name)
+    assert re.search(rf"^{name} +Failed +0/1 ", kubectl("get", "jobs"), re.M)
+    # So that a later `wait --all` for completion does not wait for this one.
+    kubectl("delete", "job", name)
+
+
+@pytest.fixture(scope="module")
+def newest(server: tools.Server, tmp_path_factory: pytest.TempPathFactory) -> tools.Kubectl:
+    """One kubectl, for what need not be seen with each of them."""
+    found = tools.find_kubectls()
+    if not found:
+        pytest.skip(tools.NO_KUBECTL)
+    version = [v for v in found if v != "PATH"][-1:] or ["PATH"]
+    home: Path = tmp_path_factory.mktemp("home")
+    return tools.Kubectl(found[version[0]], version[0], server.kubeconfig, home)
+
+
+def test_new_pods_for_failed_ones(newest: tools.Kubectl) -> None:
+    newest("apply", "-f", str(tools.EXAMPLES / "failing-new-pods.yaml"))
+    newest("wait", "--for=condition=failed", "job/failing-new-pods", "--timeout=60s")
+    pods = newest.json("get", "pods", "-l", "job-name=failing-new-pods")["items"]
+    assert [pod["status"]["phase"] for pod in pods] == ["Failed", "Failed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "program", "digits"), [("pi", "perl", 2000), ("pi-bc", "bc", 1000)]
+)
+def test_pi(newest: tools.Kubectl, name: str, program: str, digits: int) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"this machine has no {program}")
+    newest("create", "-f", str(tools.EXAMPLES / f"{name}.yaml"))
+    newest("wait", "--for=condition=complete", f"job/{name}", "--timeout=90s")
+    said = newest("logs", f"job/{name}").replace("\\\n", "").strip()
+    assert said.startswith("3.14159265358979323846264338327950288419716939937510")
+    assert len(said) >= digits

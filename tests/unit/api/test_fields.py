@@ -1,0 +1,58 @@
+"""Field paths and the texts of what validation finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubatch.api import fields
+from kubatch.api.errors import Cause
+
+
+def test_paths() -> None:
+    assert fields.child("spec", "template", "spec") == "spec.template.spec"
+    assert fields.child("", "spec") == "spec"
+    assert fields.index("spec.containers", 0) == "spec.containers[0]"
+    assert fields.key("metadata.labels", "a/b") == "metadata.labels[a/b]"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x", '"x"'),
+        ('a"b', '"a\\"b"'),
+        ("ä", '"ä"'),
+        (1, "1"),
+        (1.5, "1.5"),
+        (True, "true"),
+        (False, "false"),
+        (None, "null"),
+        (["a"], '["a"]'),
+        ({"a": 1}, '{"a":1}'),
+    ],
+)
+def test_show(value: Any, shown: str) -> None:
+    assert fields.show(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "message"),
+    [
+        (fields.invalid("p", -1, "must be x"), "Invalid", "Invalid value: -1: must be x"),
+        (fields.required("p"), "Required", "Required value"),
+        (fields.required("p", "name it"), "Required", "Required value: name it"),
+        (
+            fields.not_supported("p", "x", ["A", "B"]),
+            "NotSupported",
+            'Unsupported value: "x": supported values: "A", "B"',
+        ),
+        (fields.forbidden("p", "no"), "Forbidden", "Forbidden: no"),
+        (fields.duplicate("p", "x"), "Duplicate", 'Duplicate value: "x"'),
+        (fields.too_long("p", 63), "TooLong", "Too long: may not be more than 63 bytes"),
+        (fields.too_many("p", 9, 8), "TooMany", "Too many: 9: must have at most 8 items"),
+        (fields.not_found("p", "x"), "NotFound", 'Not found: "x"'),
+    ],
+)
+def test_causes(cause: Cause, reason: str, message: str) -> None:
+    assert cause == Cause(f"FieldValue{reason}", message, "p")

@@ -1,0 +1,640 @@
+"""Creating a Pod: defaults, admission, classes of service, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubatch.api import codec
+from kubatch.api.errors import ApiError
+from kubatch.api.resource import PODS
+from kubatch.registry.kinds.podspec.defaults import default_pull_policy
+from tests.unit.registry.kinds.making import (
+    CONTAINER,
+    POD,
+    container,
+    container_errors,
+    create_errors,
+    created,
+    decode,
+    merged,
+    new_pod,
+    pod,
+    pod_errors,
+    prepared,
+    rules,
+)
+
+# ----- defaults
+
+
+def test_a_minimal_pod() -> None:
+    made = codec.to_dict(PODS, new_pod())
+    assert made["spec"] == {
+        "containers": [
+            {
+                "name": "c",
+                "image": "busybox",
+                "imagePullPolicy": "Always",
+                "resources": {},
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "File",
+            }
+        ],
+        "dnsPolicy": "ClusterFirst",
+        "enableServiceLinks": True,
+        "preemptionPolicy": "PreemptLowerPriority",
+        "priority": 0,
+        "restartPolicy": "Always",
+        "schedulerName": "default-scheduler",
+        "securityContext": {},
+        "serviceAccount": "default",
+        "serviceAccountName": "default",
+        "terminationGracePeriodSeconds": 30,
+        "tolerations": [
+            {
+                "key": f"node.kubernetes.io/{key}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": 300,
+            }
+            for key in ("not-ready", "unreachable")
+        ],
+    }
+    assert made["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("busybox", "Always"),
+        ("busybox:latest", "Always"),
+        ("busybox:1", "IfNotPresent"),
+        ("host:5000/busybox", "Always"),
+        ("host:5000/busybox:1", "IfNotPresent"),
+        ("busybox@sha256:abc", "IfNotPresent"),
+    ],
+)
+def test_pull_policy(image: str, policy: str) -> None:
+    assert default_pull_policy(image) == policy
+
+
+def shown_container(**change: Any) -> dict[str, Any]:
+    made = codec.to_dict(PODS, created(PODS, container(**change)))
+    shown: dict[str, Any] = made["spec"]["containers"][0]
+    return shown
+
+
+def test_defaults_inside_containers() -> None:
+    assert shown_container(ports=[{"containerPort": 80}])["ports"] == [
+        {"containerPort": 80, "protocol": "TCP"}
+    ]
+    probe = shown_container(livenessProbe={"httpGet": {"port": 80}})["livenessProbe"]
+    assert probe == {
+        "failureThreshold": 3,
+        "httpGet": {"path": "/", "port": 80, "scheme": "HTTP"},
+        "periodSeconds": 10,
+        "successThreshold": 1,
+        "timeoutSeconds": 1,
+    }
+    ref = {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    shown = shown_container(env=[ref])["env"][0]["valueFrom"]["fieldRef"]
+    assert shown == {"apiVersion": "v1", "fieldPath": "metadata.name"}
+    resources = {"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": "0.5"}}
+    assert shown_container(resources=resources)["resources"]["requests"] == {
+        "cpu": "500m",
+        "memory": "1Gi",
+    }
+
+
+def test_defaults_of_volumes() -> None:
+    volumes = [
+        {"name": "a"},
+        {"name": "b", "secret": {"secretName": "s"}},
+        {"name": "c", "configMap": {"name": "m"}},
+        {"name": "d", "hostPath": {"path": "/tmp"}},
+        {
+            "name": "e",
+            "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]},
+        },
+        {
+            "name": "f",
+            "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]},
+        },
+    ]
+    shown = codec.to_dict(PODS, new_pod(volumes=volumes))["spec"]["volumes"]
+    assert shown[0] == {"name": "a", "emptyDir": {}}
+    assert shown[1]["secret"]["defaultMode"] == 420
+    assert shown[2]["configMap"]["defaultMode"] == 420
+    assert shown[3]["hostPath"] == {"path": "/tmp", "type": ""}
+    token = shown[4]["projected"]["sources"][0]["serviceAccountToken"]
+    assert token == {"path": "token", "expirationSeconds": 3600}
+    assert shown[5]["downwardAPI"]["items"][0]["fieldRef"]["apiVersion"] == "v1"
+
+
+def test_tolerations_given_are_kept() -> None:
+    everything = {"operator": "Exists"}
+    assert new_pod(tolerations=[everything]).spec.tolerations is not None  # type: ignore[union-attr]
+    shown = codec.to_dict(PODS, new_pod(tolerations=[everything]))["spec"]["tolerations"]
+    assert shown == [everything]
+    mine = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}
+    shown = codec.to_dict(PODS, new_pod(tolerations=[mine]))["spec"]["tolerations"]
+    assert [t["key"] for t in shown] == [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ]
+    assert shown[0] == mine
+
+
+def test_gated_pods() -> None:
+    made = codec.to_dict(PODS, new_pod(schedulingGates=[{"name": "a.b/c"}]))
+    assert made["status"]["conditions"] == [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+        }
+    ]
+    assert pod_errors(schedulingGates=[{"name": "a.b/c"}], nodeName="n") == [
+        "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"
+    ]
+
+
+# ----- priority
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        (
+            {"priority": 5},
+            "the integer value of priority (5) must not be provided in pod spec; priority "
+            "admission controller computed 0 from the given PriorityClass name",
+        ),
+        ({"priorityClassName": "nope"}, "no PriorityClass with name nope was found"),
+    ],
+)
+def test_priorities_refused(spec: dict[str, Any], why: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        prepared(PODS, pod(**spec))
+    assert (caught.value.code, str(caught.value)) == (403, f'pods "p" is forbidden: {why}')
+
+
+def test_the_system_has_priorities() -> None:
+    made = new_pod(priorityClassName="system-node-critical", priority=2_000_001_000)
+    assert made.spec is not None
+    assert made.spec.priority == 2_000_001_000
+
+
+# ----- class of service
+
+CPU, BOTH = {"cpu": "1"}, {"cpu": "1", "memory": "1Gi"}
+
+
+@pytest.mark.parametrize(
+    ("resources", "qos"),
+    [
+        ([{}], "BestEffort"),
+        ([{"requests": {"cpu": "0"}}], "BestEffort"),
+        ([{"requests": {"ephemeral-storage": "1Gi"}}], "BestEffort"),
+        ([{"limits": BOTH}], "Guaranteed"),
+        ([{"limits": BOTH, "requests": {"cpu": "1000m", "memory": "1024Mi"}}], "Guaranteed"),
+        ([{"limits": BOTH, "requests": {"cpu": "500m"}}], "Burstable"),
+        ([{"limits": CPU}], "Burstable"),
+        ([{"requests": CPU}], "Burstable"),
+        ([{"limits": BOTH}, {}], "Burstable"),
+        ([{"limits": BOTH}, {"limits": BOTH}], "Guaranteed"),
+    ],
+)
+def test_quality_of_service(resources: list[dict[str, Any]], qos: str) -> None:
+    containers = [
+        {**CONTAINER, "name": f"c{i}", "resources": res} for i, res in enumerate(resources)
+    ]
+    made = new_pod(containers=containers)
+    assert made.status is not None
+    assert made.status.qosClass == qos
+    # Init containers count as well.
+    made = new_pod(containers=containers[:1], initContainers=containers[1:])
+    assert made.status is not None
+    assert made.status.qosClass == qos
+
+
+# ----- refusals
+
+PROBE = {"exec": {"command": ["a"]}}
+IN_CONTAINER: list[tuple[dict[str, Any], list[str]]] = [
+    ({"name": None}, ["name: Required value"]),
+    (
+        {"name": "A_b"},
+        [
+            'name: Invalid value: "A_b": a lowercase RFC 1123 label must consist of lower case '
+            "alphanumeric characters or '-', and must start and end with an alphanumeric character "
+            "(e.g. 'my-name',  or '123-abc', regex used for validation is "
+            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+        ],
+    ),
+    ({"image": None}, ["image: Required value"]),
+    (
+        {"image": " a"},
+        ['image: Invalid value: " a": must not have leading or trailing whitespace'],
+    ),
+    (
+        {"imagePullPolicy": "X"},
+        [
+            'imagePullPolicy: Unsupported value: "X": supported values: "Always", '
+            '"IfNotPresent", "Never"'
+        ],
+    ),
+    (
+        {"terminationMessagePolicy": "X"},
+        [
+            'terminationMessagePolicy: Unsupported value: "X": supported values: "File", '
+            '"FallbackToLogsOnError"'
+        ],
+    ),
+    ({"ports": [{"name": "a"}]}, ["ports[0].containerPort: Required value"]),
+    (
+        {"ports": [{"containerPort": 70000, "hostPort": -1, "protocol": "X", "name": "1--"}]},
+        [
+            'ports[0].name: Invalid value: "1--": must contain at least one letter (a-z)',
+            'ports[0].name: Invalid value: "1--": must not contain consecutive hyphens',
+            'ports[0].name: Invalid value: "1--": must not begin or end with a hyphen',
+            "ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+            "ports[0].hostPort: Invalid value: -1: must be between 1 and 65535, inclusive",
+            'ports[0].protocol: Unsupported value: "X": supported values: "SCTP", "TCP", "UDP"',
+        ],
+    ),
+    (
+        {"ports": [{"containerPort": 1, "hostPort": 5}, {"containerPort": 2, "hostPort": 5}]},
+        ['ports[1].hostPort: Duplicate value: "TCP//5"'],
+    ),
+    ({"env": [{"value": "a"}]}, ["env[0].name: Required value"]),
+    (
+        {"env": [{"name": "a=b"}]},
+        [
+            'env[0].name: Invalid value: "a=b": a valid environment variable name must consist '
+            "only of printable ASCII characters other than '='"
+        ],
+    ),
+    ({"env": [{"name": "1 odd-name!"}]}, []),
+    (
+        {"env": [{"name": "A", "valueFrom": {}}]},
+        [
+            'env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`, '
+            "`resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        ],
+    ),
+    (
+        {
+            "env": [
+                {
+                    "name": "A",
+                    "value": "b",
+                    "valueFrom": {"secretKeyRef": {"name": "s", "key": "a b"}},
+                }
+            ]
+        },
+        [
+            'env[0].valueFrom.secretKeyRef.key: Invalid value: "a b": a valid config key must '
+            "consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+            "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+            'env[0].valueFrom: Invalid value: "": may not be specified when `value` is not empty',
+        ],
+    ),
+    (
+        {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.foo"}}}]},
+        [
+            'env[0].valueFrom.fieldRef.fieldPath: Invalid value: "spec.foo": error converting '
+            "fieldPath: field label not supported: spec.foo"
+        ],
+    ),
+    (
+        {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels"}}}]},
+        [
+            'env[0].valueFrom.fieldRef.fieldPath: Unsupported value: "metadata.labels": supported '
+            'values: "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", '
+            '"spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", '
+            '"status.podIPs"'
+        ],
+    ),
+    (
+        {
+            "env": [
+                {
+                    "name": "A",
+                    "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "2"}},
+                }
+            ]
+        },
+        [
+            'env[0].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.cpu": only '
+            "divisor's values 1m and 1 are supported with the cpu resource"
+        ],
+    ),
+    (
+        {"envFrom": [{}]},
+        ['envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`'],
+    ),
+    ({"envFrom": [{"configMapRef": {}}]}, ["envFrom[0].configMapRef.name: Required value"]),
+    (
+        {"volumeMounts": [{"name": "v", "mountPath": "/a"}]},
+        ['volumeMounts[0].name: Not found: "v"'],
+    ),
+    (
+        {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}},
+        ['resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1'],
+    ),
+    (
+        {"resources": {"requests": {"cpu": "-1"}}},
+        ['resources.requests[cpu]: Invalid value: "-1": must be greater than or equal to 0'],
+    ),
+    (
+        {"resources": {"requests": {"foo": "1"}}},
+        [
+            'resources.requests[foo]: Invalid value: "foo": must be a standard resource type or '
+            "fully qualified",
+            'resources.requests[foo]: Invalid value: "foo": must be a standard resource for '
+            "containers",
+        ],
+    ),
+    (
+        {"resources": {"requests": {"a.b/gpu": "1"}}},
+        ["resources.limits: Required value: Limit must be set for non overcommitable resources"],
+    ),
+    ({"resources": {"limits": {"a.b/gpu": "1"}}}, []),
+    (
+        {"resources": {"limits": {"hugepages-2Mi": "2Mi"}}},
+        ["resources: Forbidden: HugePages require cpu or memory"],
+    ),
+    ({"livenessProbe": {}}, ["livenessProbe: Required value: must specify a handler type"]),
+    (
+        {"livenessProbe": {**PROBE, "tcpSocket": {"port": 1}, "successThreshold": 2}},
+        [
+            "livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
+            "livenessProbe.successThreshold: Invalid value: 2: must be 1",
+        ],
+    ),
+    (
+        {"readinessProbe": {**PROBE, "terminationGracePeriodSeconds": 1, "periodSeconds": -1}},
+        [
+            "readinessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
+            "readinessProbe.terminationGracePeriodSeconds: Invalid value: 1: must not be set for "
+            "readinessProbes",
+        ],
+    ),
+    (
+        {"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}},
+        [
+            "lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than "
+            "terminationGracePeriodSeconds (30)"
+        ],
+    ),
+    (
+        {"securityContext": {"runAsUser": -1}},
+        [
+            "securityContext.runAsUser: Invalid value: -1: must be between 0 and 4294967295, inclusive"
+        ],
+    ),
+    (
+        {"securityContext": {"seccompProfile": {"type": "Localhost"}}},
+        [
+            "securityContext.seccompProfile.localhostProfile: Required value: must be set when "
+            "seccomp type is Localhost"
+        ],
+    ),
+    (
+        {"restartPolicy": "X"},
+        ['restartPolicy: Unsupported value: "X": supported values: "Always", "Never", "OnFailure"'],
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "errors"), IN_CONTAINER)
+def test_containers(change: dict[str, Any], errors: list[str]) -> None:
+    expected = [
+        f"spec.containers{e}" if e.startswith(":") else f"spec.containers[0].{e}" for e in errors
+    ]
+    assert container_errors(**change) == expected
+
+
+IN_SPEC: list[tuple[dict[str, Any], list[str]]] = [
+    ({"containers": []}, ["spec.containers: Required value"]),
+    (
+        {"containers": [CONTAINER, CONTAINER]},
+        ['spec.containers[1].name: Duplicate value: "c"'],
+    ),
+    (
+        {"initContainers": [{**CONTAINER, "livenessProbe": PROBE}]},
+        [
+            'spec.initContainers[0].name: Duplicate value: "c"',
+            "spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers "
+            "without restartPolicy=Always",
+        ],
+    ),
+    (
+        {
+            "initContainers": [
+                {**CONTAINER, "name": "i", "livenessProbe": PROBE, "restartPolicy": "Always"}
+            ]
+        },
+        [],
+    ),
+    (
+        {"ephemeralContainers": [{**CONTAINER, "name": "e"}]},
+        ["spec.ephemeralContainers: Forbidden: cannot be set on create"],
+    ),
+    (
+        {"restartPolicy": "X", "dnsPolicy": "Y"},
+        [
+            'spec.restartPolicy: Unsupported value: "X": supported values: "Always", "OnFailure", '
+            '"Never"',
+            'spec.dnsPolicy: Unsupported value: "Y": supported values: "ClusterFirstWithHostNet", '
+            '"ClusterFirst", "Default", "None"',
+        ],
+    ),
+    (
+        {"dnsPolicy": "None"},
+        ["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"],
+    ),
+    (
+        {"activeDeadlineSeconds": 0},
+        [
+            "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, "
+            "inclusive"
+        ],
+    ),
+    (
+        {"tolerations": [{"effect": "X"}]},
+        [
+            'spec.tolerations[0].operator: Invalid value: "": operator must be Exists when `key` '
+            'is empty, which means "match all values and all keys"',
+            'spec.tolerations[0].effect: Unsupported value: "X": supported values: "NoSchedule", '
+            '"PreferNoSchedule", "NoExecute"',
+        ],
+    ),
+    (
+        {"tolerations": [{"key": "a", "operator": "Exists", "value": "b", "tolerationSeconds": 1}]},
+        [
+            "spec.tolerations[0].effect: Invalid value: \"\": effect must be 'NoExecute' when "
+            "`tolerationSeconds` is set",
+            'spec.tolerations[0].operator: Invalid value: "b": value must be empty when '
+            "`operator` is 'Exists'",
+        ],
+    ),
+    (
+        {"schedulingGates": [{"name": "a.b/c"}, {"name": "a.b/c"}]},
+        ['spec.schedulingGates[1]: Duplicate value: "a.b/c"'],
+    ),
+    (
+        {"hostUsers": False, "hostNetwork": True, "hostPID": True},
+        [
+            "spec.hostNetwork: Forbidden: when `pod.Spec.HostUsers` is false",
+            "spec.HostPID: Forbidden: when `pod.Spec.HostUsers` is false",
+        ],
+    ),
+    (
+        {"volumes": [{"name": "a", "emptyDir": {}, "hostPath": {"path": "/../x"}}]},
+        ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"],
+    ),
+    (
+        {"volumes": [{"name": "a", "hostPath": {"path": "/../x", "type": "X"}}]},
+        [
+            "spec.volumes[0].hostPath.path: Invalid value: \"/../x\": must not contain '..'",
+            'spec.volumes[0].hostPath.type: Unsupported value: "X": supported values: "", '
+            '"BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", '
+            '"FileOrCreate", "Socket"',
+        ],
+    ),
+    (
+        {
+            "volumes": [
+                {
+                    "name": "a",
+                    "configMap": {"items": [{"key": "k", "path": "/x"}], "defaultMode": 512},
+                }
+            ]
+        },
+        [
+            "spec.volumes[0].configMap.name: Required value",
+            "spec.volumes[0].configMap.defaultMode: Invalid value: 512: must be a number between 0 "
+            "and 0777 (octal), both inclusive",
+            'spec.volumes[0].configMap.items[0].path: Invalid value: "/x": must be a relative path',
+        ],
+    ),
+    (
+        {"volumes": [{"name": "a"}, {"name": "a"}]},
+        ['spec.volumes[1].name: Duplicate value: "a"'],
+    ),
+    (
+        {
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                            {"matchExpressions": [{"key": "a", "operator": "In"}]}
+                        ]
+                    }
+                }
+            }
+        },
+        [
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
+            "nodeSelectorTerms[0].matchExpressions[0].values: Required value: must be specified "
+            "when `operator` is 'In' or 'NotIn'"
+        ],
+    ),
+    (
+        {
+            "topologySpreadConstraints": [
+                {"maxSkew": 0, "topologyKey": "", "whenUnsatisfiable": "X"}
+            ]
+        },
+        [
+            "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than "
+            "zero",
+            "spec.topologySpreadConstraints[0].topologyKey: Required value: can not be empty",
+            'spec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: "X": '
+            'supported values: "DoNotSchedule", "ScheduleAnyway"',
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "errors"), IN_SPEC)
+def test_specs(spec: dict[str, Any], errors: list[str]) -> None:
+    assert pod_errors(**spec) == errors
+
+
+def mounts(*mounted: dict[str, Any]) -> list[str]:
+    volumes = [{"name": "v", "emptyDir": {}}]
+    return pod_errors(volumes=volumes, containers=[{**CONTAINER, "volumeMounts": list(mounted)}])
+
+
+@pytest.mark.parametrize(
+    ("mount", "error"),
+    [
+        ({"subPath": "a/b"}, None),
+        ({"subPath": "../b"}, "subPath: Invalid value: \"../b\": must not contain '..'"),
+        ({"subPath": "/b"}, 'subPath: Invalid value: "/b": must be a relative path'),
+        (
+            {"recursiveReadOnly": "Enabled"},
+            "recursiveReadOnly: Forbidden: may only be specified when readOnly is true",
+        ),
+        (
+            {"mountPropagation": "Bidirectional"},
+            "mountPropagation: Forbidden: Bidirectional mount propagation is available only to "
+            "privileged containers",
+        ),
+    ],
+)
+def test_mounts(mount: dict[str, Any], error: str | None) -> None:
+    found = mounts({"name": "v", "mountPath": "/a", **mount})
+    assert found == ([] if error is None else [f"spec.containers[0].volumeMounts.{error}"])
+
+
+def test_mounting_twice_in_one_place() -> None:
+    twice = {"name": "v", "mountPath": "/a"}
+    assert mounts(twice, twice) == [
+        'spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/a": must be unique'
+    ]
+
+
+def test_a_pod_as_the_job_controller_makes_it() -> None:
+    key = "batch.kubernetes.io/job-completion-index"
+    env = {
+        "name": "JOB_COMPLETION_INDEX",
+        "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{key}']"}},
+    }
+    body = merged(container(env=[env]), {"metadata": {"labels": {key: "0"}}})
+    assert create_errors(PODS, body) == []
+
+
+def test_warnings() -> None:
+    strategy = rules(PODS)
+    assert strategy.warnings_create(prepared(PODS, POD)) == []
+    grace = prepared(
+        PODS, merged(pod(terminationGracePeriodSeconds=-1), {"metadata": {"name": "a.b"}})
+    )
+    assert strategy.warnings_create(grace) == [
+        "metadata.name: this is used in the Pod's hostname, which can result in surprising "
+        "behavior; a DNS label is recommended: [must not contain dots]",
+        "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will "
+        "be treated as 1",
+    ]
+    memory = prepared(PODS, container(resources={"requests": {"memory": "100m"}}))
+    assert strategy.warnings_create(memory) == [
+        'spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, '
+        "must be an integer"
+    ]
+
+
+def test_an_image_volume_has_no_parts() -> None:
+    assert decode(PODS, POD).spec is not None
+    volumes = [{"name": "v", "image": {"reference": "a:1"}}]
+    mount = {"name": "v", "mountPath": "/a", "subPath": "b"}
+    assert pod_errors(volumes=volumes, containers=[{**CONTAINER, "volumeMounts": [mount]}]) == [
+        'spec.containers[0].volumeMounts[0].subPath: Invalid value: "b": not allowed in image '
+        "volume sources"
+    ]
