@@ -11,6 +11,9 @@ from tests.kubectl import tools
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.slow]
 
+if not tools.find_kubectls():
+    pytest.skip("no kubectl on PATH", allow_module_level=True)
+
 
 def test_version(kubectl: tools.Kubectl) -> None:
     server = json.loads(kubectl("version", "-o", "json"))["serverVersion"]
@@ -21,6 +24,12 @@ def test_api_resources(kubectl: tools.Kubectl) -> None:
     said = kubectl("api-resources")
     assert re.search(r"^jobs +batch/v1 +true +Job$", said, re.M)
     assert re.search(r"^pods +po +v1 +true +Pod$", said, re.M)
+
+
+def test_explain(kubectl: tools.Kubectl) -> None:
+    said = kubectl("explain", "job.spec.backoffLimit")
+    assert re.search(r"^FIELD: +backoffLimit <integer>$", said, re.M)
+    assert "retries" in said
 
 
 def test_create_job_and_delete_it(kubectl: tools.Kubectl) -> None:

@@ -13,6 +13,9 @@ from tests.kubectl import tools
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.slow]
 
+if not tools.find_kubectls():
+    pytest.skip("no kubectl on PATH", allow_module_level=True)
+
 COMPLETE = ("keygen", "keygen-parallel", "environment")
 FRUIT = ("apple", "banana", "cherry")
 
@@ -135,8 +138,6 @@ def test_a_job_that_fails(kubectl: tools.Kubectl, name: str) -> None:
 def newest(server: tools.Server, tmp_path_factory: pytest.TempPathFactory) -> tools.Kubectl:
     """One kubectl, for what need not be seen with each of them."""
     found = tools.find_kubectls()
-    if not found:
-        pytest.skip(tools.NO_KUBECTL)
     version = [v for v in found if v != "PATH"][-1:] or ["PATH"]
     home: Path = tmp_path_factory.mktemp("home")
     return tools.Kubectl(found[version[0]], version[0], server.kubeconfig, home)

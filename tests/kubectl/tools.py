@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 KUBATCH = Path(sys.executable).with_name("kubatch")
-NO_KUBECTL = "no kubectl on PATH"
 
 # All the commands of a session on each of these and on the one on PATH; a short one on the others.
 FULL = ("1.29", "1.31", "1.33")
@@ -87,6 +87,7 @@ class Kubectl:
         }
 
 
+@cache
 def find_kubectls() -> dict[str, Path]:
     """Every kubectl here by its version: the one on PATH, and kubectl.1.* beside its real file."""
     on_path = shutil.which("kubectl")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,12 @@ class Server:
 
 @contextmanager
 def api(server: Server) -> Iterator[client.ApiClient]:
-    made = config.new_client_from_config(str(server.kubeconfig))
-    with made:
+    connect: Any = config.new_client_from_config  # has no types
+    with connect(str(server.kubeconfig)) as made:
         yield made
 
 
-def job(name: str, marks: Path, work: str, **spec: Any) -> dict[str, Any]:
+def job(name: str, marks: Path, work: str, **spec: Any) -> Any:
     script = (
         f'echo "start $POD" >> {marks}; {work}; echo "end $POD $JOB_COMPLETION_INDEX" >> {marks}'
     )
@@ -88,7 +89,7 @@ def status_of(server: Server, name: str) -> Any:
         return client.BatchV1Api(connection).read_namespaced_job(name, "default").status
 
 
-def create(server: Server, manifest: dict[str, Any]) -> None:
+def create(server: Server, manifest: Any) -> None:
     with api(server) as connection:
         client.BatchV1Api(connection).create_namespaced_job("default", manifest)
 
@@ -97,6 +98,10 @@ def marked(marks: Path, word: str) -> list[str]:
     if not marks.exists():
         return []
     return [line for line in marks.read_text().splitlines() if line.startswith(word)]
+
+
+def ended(marks: Path, count: int) -> bool:
+    return len(marked(marks, "end")) >= count
 
 
 @pytest.mark.parametrize("mode", ["Indexed", "NonIndexed"])
@@ -113,7 +118,7 @@ def test_killed_again_and_again_a_job_counts_exactly_and_runs_no_pod_twice(
             ),
         )  # fmt: skip
         for count in KILLS:
-            assert tools.eventually(lambda n=count: len(marked(marks, "end")) >= n)
+            assert tools.eventually(partial(ended, marks, count))
             server.end(signal.SIGKILL)
             server.start()
         done = tools.eventually(lambda: bool(status_of(server, "many").completion_time), seconds=90)
@@ -155,7 +160,7 @@ def test_a_pod_that_ends_while_nobody_serves_counts(tmp_path: Path) -> None:
         server.start()
         assert tools.eventually(lambda: status_of(server, "slow").failed == 1)
         with api(server) as connection:
-            pod = client.CoreV1Api(connection).list_namespaced_pod("default").items[0]
+            pod: Any = client.CoreV1Api(connection).list_namespaced_pod("default").items[0]
         assert pod.status.container_statuses[0].state.terminated.exit_code == 3
 
 

@@ -328,7 +328,7 @@ class StoreSuite:
         watch = store.watch("/", 0)
         reader = asyncio.ensure_future(rest(watch))
         await asyncio.sleep(0)
-        await watch.aclose()  # type: ignore[attr-defined]
+        await watch.aclose()
         assert await reader == []
         await store.create("/a", value())
         assert await rest(watch) == []

@@ -46,7 +46,8 @@ def tree(path: Path) -> ast.Module:
 
 def module_name(path: Path) -> str:
     """kubatch.api.codec for src/kubatch/api/codec.py, kubatch.api for its __init__."""
-    parts = list(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    parts = parts[1:] if parts[0] == "src" else parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 

@@ -17,6 +17,12 @@ class Malformed(ValueError):
 
 Pairs = list[tuple[str, Any]]
 
+# What every body is first read into (apimachinery/pkg/runtime/serializer/json/meta.go).
+TYPE_META = (
+    'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
+    'Kind string "json:\\"kind,omitempty\\"" }'
+)
+
 
 @dataclass
 class Unmarshalled:

@@ -24,7 +24,7 @@ def _stand_in_for_parents() -> list[str]:
     spec = PathFinder.find_spec("lightkube")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("kubatch needs the package lightkube", name="lightkube")
-    root = list(spec.submodule_search_locations)[0]
+    root = next(iter(spec.submodule_search_locations))
     for name, path in (("lightkube", root), ("lightkube.core", f"{root}/core")):
         parent = ModuleType(name)
         parent.__path__ = [path]

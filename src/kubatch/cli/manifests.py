@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubatch.api import codec, manifest
+from kubatch.api import codec
 from kubatch.api.resource import Resource, by_kind
+from kubatch.api.yaml_text import parse_manifests
 from kubatch.cli.main import Refused
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -55,14 +56,14 @@ def _texts(filenames: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
 def _parse(source: str, text: bytes) -> Iterator[Manifest]:
     try:
-        for document, duplicates in manifest.load_all(text):
-            yield _manifest(source, document, duplicates)
-    except manifest.ManifestError as error:
+        for document in parse_manifests(text):
+            yield _manifest(source, document)
+    except codec.Malformed as error:
         raise Refused(f"{source}: {error}") from None
 
 
-def _manifest(source: str, document: Any, duplicates: list[str]) -> Manifest:
-    api_version, kind = document.get("apiVersion"), document.get("kind")
+def _manifest(source: str, document: codec.Unmarshalled) -> Manifest:
+    api_version, kind = document.value.get("apiVersion"), document.value.get("kind")
     if not api_version or not kind:
         missing = "apiVersion" if not api_version else "kind"
         raise Refused(f"{source}: an object has no {missing}")
@@ -70,10 +71,9 @@ def _manifest(source: str, document: Any, duplicates: list[str]) -> Manifest:
     if resource is None:
         raise Refused(f'{source}: no matches for kind "{kind}" in version "{api_version}"')
     try:
-        obj, unknown = codec.from_dict(resource, document)
+        obj, problems = codec.from_wire(resource, document)
     except codec.WrongType as error:
         raise Refused(f"{source}: {error}") from None
-    problems = [*duplicates, *unknown]
     if problems:
         raise Refused(f"{source}: strict decoding error: {', '.join(problems)}")
     return Manifest(source, resource, obj)

@@ -32,6 +32,38 @@ def key_of(obj: Any) -> ObjectKey:
     return (meta.namespace or "", meta.name)
 
 
+class _Bucket(dict[ObjectKey, T]):
+    """Objects put in order when they are read, not when they come.
+
+    Most come and go without anybody looking, and a bucket stays in order while objects leave it:
+    whoever empties a big one bit by bit pays for one sort.
+    """
+
+    __slots__ = ("_in_order",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_order = True
+
+    def put(self, key: ObjectKey, obj: T) -> None:
+        if key not in self:
+            self._in_order = not self
+        self[key] = obj
+
+    def ordered(self) -> list[T]:
+        """The objects sorted by namespace and name."""
+        if not self._in_order:
+            items = sorted(self.items(), key=_object_key)
+            self.clear()
+            self.update(items)
+            self._in_order = True
+        return list(self.values())
+
+
+def _object_key(item: tuple[ObjectKey, Any]) -> ObjectKey:
+    return item[0]
+
+
 class Cache(Generic[T]):
     """Objects of one resource that match a selector."""
 
@@ -49,9 +81,9 @@ class Cache(Generic[T]):
         self._client = client
         self._namespace = namespace
         self._field_selector = field_selector
-        self._objects: dict[ObjectKey, T] = {}
+        self._objects: _Bucket[T] = _Bucket()
         self._keys_of: dict[str, Callable[[T], Iterable[str]]] = {}
-        self._indexes: dict[str, dict[str, dict[ObjectKey, T]]] = {}
+        self._indexes: dict[str, dict[str, _Bucket[T]]] = {}
         self._listeners: list[Listener] = []
         self._batch_listeners: list[Callable[[], None]] = []
 
@@ -75,14 +107,12 @@ class Cache(Generic[T]):
 
     def list(self) -> Sequence[T]:
         """Everything, sorted by namespace and name."""
-        return [self._objects[key] for key in sorted(self._objects)]
+        return self._objects.ordered()
 
     def indexed(self, index: str, key: str) -> Sequence[T]:
         """What stands under a key of an index, sorted by namespace and name."""
-        found = self._indexes[index].get(key)
-        if not found:
-            return ()
-        return [found[k] for k in sorted(found)] if len(found) > 1 else list(found.values())
+        bucket = self._indexes[index].get(key)
+        return bucket.ordered() if bucket is not None else ()
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -139,7 +169,7 @@ class Cache(Generic[T]):
         if after is None:
             self._objects.pop(key, None)
         else:
-            self._objects[key] = after
+            self._objects.put(key, after)
         for name, keys in self._keys_of.items():
             self._reindex(self._indexes[name], keys, key, before, after)
         if before is not None or after is not None:
@@ -148,7 +178,7 @@ class Cache(Generic[T]):
 
     @staticmethod
     def _reindex(
-        index: dict[str, dict[ObjectKey, T]],
+        index: dict[str, _Bucket[T]],
         keys: Callable[[T], Iterable[str]],
         key: ObjectKey,
         before: T | None,
@@ -165,7 +195,10 @@ class Cache(Generic[T]):
                             del index[old]
         if after is not None:
             for new in stands:
-                index.setdefault(new, {})[key] = after
+                bucket = index.get(new)
+                if bucket is None:
+                    bucket = index[new] = _Bucket()
+                bucket.put(key, after)
 
     def _progress(self, revision: int) -> None:
         self.revision = max(self.revision, revision)

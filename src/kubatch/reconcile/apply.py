@@ -44,6 +44,9 @@ class Applied:
     # has no revision.
     bound: list[tuple[str, str, str]] = field(default_factory=list)
     error: ApiError | None = None
+    # The stage that failed had an `otherwise`, and that was carried out: the decision's memory
+    # holds although the turn has failed.
+    covered: bool = False
 
     def seen_by(self, view: View, revision_of: Callable[[Resource[Any]], int]) -> bool:
         """Whether the caches have caught up with everything this turn wrote."""
@@ -97,8 +100,13 @@ class _Turn:
                 failed = True
                 break
         if failed and stage.otherwise is not None:
+            first, self.applied.error = self.applied.error, None
             for instead in stage.otherwise(done):
                 await self.carry_out(instead)
+                if self.applied.error is not None:
+                    break
+            self.applied.covered = self.applied.error is None
+            self.applied.error = first
 
     async def _attempt(self, write: Write) -> ApiError | None:
         try:

@@ -177,18 +177,23 @@ class Runner:
             if applied.revisions or applied.bound:
                 self._unseen[key] = applied
             if applied.error is not None:
+                if applied.covered:
+                    self._remember(key, decision)
                 delay = self._queue.retry(key)
                 log.info(
                     "%s %s/%s: %s; again in %gs", self.controller.name, *key, applied.error, delay
                 )
                 return
         self._queue.forget(key)
+        self._remember(key, decision)
+        if decision.wake_at is not None:
+            self._queue.add_after(key, (decision.wake_at - now).total_seconds())
+
+    def _remember(self, key: Key, decision: Decision) -> None:
         if decision.remember is None:
             self._memory.pop(key, None)
         else:
             self._memory[key] = decision.remember
-        if decision.wake_at is not None:
-            self._queue.add_after(key, (decision.wake_at - now).total_seconds())
 
     def _explain(self, key: Key, decision: Decision) -> None:
         log.debug("%s %s/%s: %s", self.controller.name, *key, decision.because)

@@ -352,6 +352,7 @@ class Registry:
 
         ApiError 400, 404, 409, 422. field_errors hears of unknown fields and may raise.
         """
+        said = len(ctx.warnings)
         for _ in range(PATCH_TRIES):
             old, record = await self._find(resource, namespace, name)
             patched = patching.apply(resource, old.obj, kind, patch)
@@ -366,7 +367,7 @@ class Registry:
             try:
                 return await self._write(resource, record, old, obj, dry_run)
             except RevisionMismatch:
-                ctx.warnings.clear()
+                del ctx.warnings[said:]
         raise errors.conflict(resource.group, resource.plural, name, errors.MODIFIED)
 
     async def adjust(

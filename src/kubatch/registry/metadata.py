@@ -1,40 +1,49 @@
 """ObjectMeta rules that every kind shares.
 
-Sentences and their order follow apimachinery/pkg/util/validation/validation.go,
-apimachinery/pkg/api/validate/content and apimachinery/pkg/api/validation/objectmeta.go.
+Sentences and their order follow apimachinery/pkg/util/validation/validation.go and
+apimachinery/pkg/api/validation/objectmeta.go. Label keys and values are in `api/names`, which
+counts in bytes; the names here are counted in characters, so Kubernetes says.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from kubatch.api import fields
 from kubatch.api.errors import Cause
 from kubatch.api.models import ObjectMeta, OwnerReference
+from kubatch.api.names import LABEL_BYTES_MAX, SUBDOMAIN_BYTES_MAX, label_value_errors
+from kubatch.api.names import label_key_errors as qualified_name_errors
 from kubatch.registry.strategy import Strategy
 
 ANNOTATIONS_BYTES_MAX = 256 * 1024
-LABEL_BYTES_MAX = 63
-SUBDOMAIN_BYTES_MAX = 253
 IMMUTABLE = "field is immutable"
+
+__all__ = [
+    "IMMUTABLE",
+    "annotation_causes",
+    "byte_length",
+    "config_key_errors",
+    "dns_label_errors",
+    "dns_subdomain_errors",
+    "finalizer_causes",
+    "label_causes",
+    "label_value_errors",
+    "owner_causes",
+    "qualified_name_errors",
+    "regex_sentence",
+    "validate_metadata",
+    "validate_metadata_update",
+]
 
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
-_QUALIFIED_PART = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _is_dns_label = re.compile(_DNS_LABEL).fullmatch
 _is_dns_subdomain = re.compile(_DNS_SUBDOMAIN).fullmatch
-_is_qualified_part = re.compile(_QUALIFIED_PART).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
-
-_PART_SENTENCE = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    f"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
-    f"validation is '{_QUALIFIED_PART}')"
-)
 
 
 def byte_length(text: str) -> int:
@@ -87,51 +96,6 @@ def dns_subdomain_errors(name: str) -> list[str]:
                 "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric "
                 "characters, '-' or '.', and must start and end with an alphanumeric character",
                 _DNS_SUBDOMAIN, "example.com",
-            )
-        )  # fmt: skip
-    return found
-
-
-@lru_cache(maxsize=4096)
-def qualified_name_errors(name: str) -> Sequence[str]:
-    """Why a label key, finalizer or condition type is not acceptable (content.IsLabelKey).
-
-    Cached: the same few keys pass through every create.
-    """
-    prefix, slash, part = name.partition("/")
-    if not slash:
-        prefix, part = "", name
-    elif "/" in part:
-        sentence = f"a valid label key {_PART_SENTENCE} with an optional DNS subdomain prefix and"
-        return [f"{sentence} '/' (e.g. 'example.com/MyName')"]
-    found = []
-    if slash and not prefix:
-        found.append("prefix part must be non-empty")
-    elif slash:
-        found.extend(f"prefix part {e}" for e in dns_subdomain_errors(prefix))
-    if not part:
-        found.append("name part must be non-empty")
-    elif byte_length(part) > LABEL_BYTES_MAX:
-        found.append(f"name part must be no more than {LABEL_BYTES_MAX} bytes")
-    if not _is_qualified_part(part):
-        found.append(f"name part {_PART_SENTENCE}")
-    return found
-
-
-def label_value_errors(value: str) -> list[str]:
-    """Why a label's value is not acceptable (content.IsLabelValue)."""
-    fits = not value or _is_qualified_part(value) is not None
-    if fits and len(value) <= LABEL_BYTES_MAX:
-        return []
-    found = []
-    if byte_length(value) > LABEL_BYTES_MAX:
-        found.append(f"must be no more than {LABEL_BYTES_MAX} bytes")
-    if not fits:
-        found.append(
-            regex_sentence(
-                "a valid label must be an empty string or consist of alphanumeric characters, "
-                "'-', '_' or '.', and must start and end with an alphanumeric character",
-                f"({_QUALIFIED_PART})?", "MyValue", "my_value", "12345",
             )
         )  # fmt: skip
     return found

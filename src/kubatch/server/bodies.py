@@ -19,12 +19,12 @@ from kubatch.api import models as m
 from kubatch.api import resource as table
 from kubatch.api.codec import Malformed, Unmarshalled, WrongType
 from kubatch.api.errors import ApiError, Cause
-from kubatch.api.json_text import go_kind
+from kubatch.api.json_text import TYPE_META, go_kind
 from kubatch.api.resource import Resource
+from kubatch.api.yaml_text import parse_yaml
 from kubatch.registry.values import DeleteRequest
-from kubatch.server.gojson import TYPE_META, go_json_error
+from kubatch.server.gojson import go_json_error
 from kubatch.server.request import META_GROUP, Query, dry_run_causes, first, flag, integer
-from kubatch.server.yamltext import parse_yaml
 
 T = TypeVar("T")
 Media = Literal["json", "yaml", "protobuf"]

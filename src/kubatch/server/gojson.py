@@ -5,13 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from kubatch.api.json_text import go_kind
-
-# What every body is first read into (apimachinery/pkg/runtime/serializer/json/meta.go).
-TYPE_META = (
-    'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
-    'Kind string "json:\\"kind,omitempty\\"" }'
-)
+from kubatch.api.json_text import TYPE_META, go_kind
 
 
 def go_json_error(data: bytes) -> str:

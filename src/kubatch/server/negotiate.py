@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 
 from kubatch.api.errors import ApiError, Details
+from kubatch.api.yaml_text import to_yaml
 from kubatch.server.request import Query, first, flag
-from kubatch.server.yamltext import to_yaml
 
 JSON = "application/json"
 YAML = "application/yaml"

@@ -104,7 +104,7 @@ def test_a_job_that_fails_exits_with_1(folder: Path) -> None:
         (
             job("good", "true").replace("restartPolicy: Never", "restartPolicy: Always"),
             'kubatch: job.yaml: Job.batch "good" is invalid: spec.template.spec.restartPolicy: '
-            'Unsupported value: "Always": supported values: "OnFailure", "Never"\n',
+            'Required value: valid values: "OnFailure", "Never"\n',
         ),
         (
             job("good", "true").replace("backoffLimit", "backofLimit"),

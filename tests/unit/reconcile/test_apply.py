@@ -18,7 +18,7 @@ from kubatch.api.models import (
     PodSpec,
     PodStatus,
 )
-from kubatch.api.resource import CONFIGMAPS, NODES, PODS, Resource
+from kubatch.api.resource import CONFIGMAPS, NAMESPACES, NODES, PODS, Resource
 from kubatch.client.local import LocalClient
 from kubatch.reconcile.apply import Applied, apply
 from kubatch.reconcile.decision import (
@@ -170,6 +170,23 @@ def test_after_an_error_the_stages_in_its_stead_are_carried_out() -> None:
     with_bench(test, {"b": refusal()})
 
 
+@pytest.mark.parametrize(
+    ("refused", "names", "covered"),
+    [("b", ["a", "c", "d"], True), ("bc", ["a"], False), ("bd", ["a", "c"], False)],
+)
+def test_a_failure_is_covered_once_everything_in_its_stead_is_done(
+    refused: str, names: list[str], covered: bool
+) -> None:
+    async def test(on: Bench) -> None:
+        instead = (stage(create("c")), stage(create("d")))
+        applied = await on.apply(Stage((create("a"), create("b")), otherwise=lambda _: instead))
+        assert applied.error is not None
+        assert applied.covered is covered
+        assert await on.names() == names
+
+    with_bench(test, {name: refusal() for name in refused})
+
+
 def test_without_an_error_nothing_is_done_in_its_stead() -> None:
     async def test(on: Bench) -> None:
         applied = await on.apply(Stage((create("a"),), otherwise=lambda _: (stage(create("b")),)))
@@ -262,6 +279,45 @@ def test_an_absence_is_confirmed_by_the_api(name: str, own_uid: bool, passes: bo
         assert await on.names() == (["a", "z"] if passes else ["a"])
 
     with_bench(test)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        Delete(NAMESPACES, None, "default", "", failed=FAILED),
+        Patch(CONFIGMAPS, "default", "a", [{"op": "remove", "path": "/data/x"}], type="json"),
+        Patch(CONFIGMAPS, "default", "a", {"metadata": {"uid": "another"}}),
+    ],
+)
+def test_what_the_api_refuses_ends_the_turn(write: Write) -> None:
+    async def test(on: Bench) -> None:
+        await on.client.create(CONFIGMAPS, config("a"))
+        applied = await on.apply(stage(write), stage(create("z")))
+        assert applied.error is not None
+        assert await on.names() == ["a"]
+        if isinstance(write, Delete):
+            assert on.recorder.said[0].startswith("subject Warning Failed default: namespaces")
+
+    with_bench(test)
+
+
+def test_a_binding_once() -> None:
+    async def test(on: Bench) -> None:
+        made = await on.client.create(PODS, unbound())
+        assert made.metadata is not None
+        bind = Bind("default", "a", made.metadata.uid or "", "node-1", done=DONE)
+        applied = await on.apply(stage(bind))
+        again = await on.apply(stage(bind))
+        assert applied.bound == [("default", "a", made.metadata.uid)]
+        assert (again.bound, again.error) == ([], None)
+        assert on.recorder.said == ["subject Normal Done wrote a"]
+
+    with_bench(test)
+
+
+def unbound() -> Pod:
+    spec = PodSpec(containers=[Container(name="main", image="busybox")])
+    return Pod(metadata=ObjectMeta(name="a", namespace="default"), spec=spec)
 
 
 def test_a_second_status_follows_the_first() -> None:

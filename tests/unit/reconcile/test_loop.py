@@ -15,8 +15,9 @@ from kubatch.api.models import ConfigMap, ObjectMeta, Secret
 from kubatch.api.resource import CONFIGMAPS, EVENTS, SECRETS
 from kubatch.reconcile import loop
 from kubatch.reconcile.controller import Controller, Index, Key, View
-from kubatch.reconcile.decision import Create, Decision, Emit, Note, Patch, stage
-from tests.suites.engine import Engine, engine
+from kubatch.reconcile.decision import Create, Decision, Emit, Note, Patch, Stage, stage
+from kubatch.reconcile.loop import EXPLANATIONS_MAX
+from tests.suites.engine import engine
 from tests.suites.virtual_time import virtual_time
 
 KEY = Key("default", "a")
@@ -299,14 +300,49 @@ async def test_rules_look_through_indexes() -> None:
 
 
 @virtual_time
+async def test_a_failure_that_was_covered_is_remembered() -> None:
+    rules = Rules()
+
+    def answer(_facts: Any, _now: datetime) -> Decision:
+        taken = Stage((Create(SECRETS, secret("s")),), otherwise=lambda _: (stage(patch(1)),))
+        return Decision("", (taken,) if len(rules.turns) == 1 else (), remember=len(rules.turns))
+
+    rules.answer = answer
+    async with engine(rules.controller()) as on:
+        await on.client.create(SECRETS, secret("s"))
+        await on.client.create(CONFIGMAPS, config("a"))
+        await on.quiet()
+        assert rules.remembered[:2] == [None, 1]
+
+
+@virtual_time
 async def test_controllers_share_one_cache_per_resource() -> None:
     one, two = Rules(), Rules()
-    async with engine(one.controller(), two.controller()) as on:
+    async with engine() as on:
+        lists = 0
+        ask = on.client.list
+
+        async def counting(*args: Any, **words: Any) -> Any:
+            nonlocal lists
+            lists += 1
+            return await ask(*args, **words)
+
+        on.client.list = counting  # type: ignore[method-assign]
+        on.run(one.controller(), two.controller())
         await on.client.create(CONFIGMAPS, config("a"))
         await on.quiet()
         assert len(one.turns) == len(two.turns) == 1
-        assert_one_cache(on)
+        assert lists == 1
 
 
-def assert_one_cache(on: Engine) -> None:
-    assert on.caches.of(CONFIGMAPS) is on.caches.of(CONFIGMAPS)
+@virtual_time
+async def test_only_so_many_decisions_are_kept() -> None:
+    rules = Rules(lambda _f, _n: Decision("it is so"))
+    async with engine(rules.controller()) as on:
+        explanations = on.runners[0].explanations
+        explanations.update((Key("old", str(n)), Decision("")) for n in range(EXPLANATIONS_MAX))
+        await on.client.create(CONFIGMAPS, config("a"))
+        await on.quiet()
+        assert len(explanations) == EXPLANATIONS_MAX
+        assert KEY in explanations
+        assert Key("old", "0") not in explanations

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kubatch.registry.kinds.table import STRATEGIES
 
 from kubatch.api import codec
 from kubatch.api.resource import JOBS, PODS, Resource
 from kubatch.registry.api import Registry
 from kubatch.registry.bootstrap import ensure_namespaces
+from kubatch.registry.kinds.table import STRATEGIES
 from kubatch.registry.strategy import RequestContext
+from kubatch.registry.values import Entry
 from kubatch.store.memory import MemoryStore
 from kubatch.world import World
 
@@ -71,3 +72,8 @@ def pod(name: str = "p", **metadata: Any) -> Any:
 
 def context() -> RequestContext:
     return RequestContext("admin", ("system:masters",))
+
+
+def obj_of(entry: Entry[Any]) -> Any:
+    """An answer's object; a test that finds a part of it missing fails by itself."""
+    return entry.obj

@@ -11,7 +11,7 @@ from kubatch.api.resource import CONFIGMAPS, JOBS, NAMESPACES, PODS
 from kubatch.registry.api import Registry
 from kubatch.registry.values import DeleteRequest, ListRequest
 
-from .conftest import StoppedClock, context, decoded, job, pod
+from .conftest import StoppedClock, context, decoded, job, obj_of, pod
 
 BACKGROUND = DeleteRequest(propagation="Background")
 
@@ -26,7 +26,7 @@ async def test_an_object_that_nothing_holds_is_gone(registry: Registry) -> None:
     entry, gone = await registry.delete(JOBS, "default", "pi", BACKGROUND, context())
     assert gone
     assert entry.revision == registry.revision
-    with pytest.raises(ApiError, match='jobs.batch "pi" not found'):
+    with pytest.raises(ApiError, match=r'jobs\.batch "pi" not found'):
         await registry.get(JOBS, "default", "pi")
 
 
@@ -35,9 +35,9 @@ async def test_a_job_deleted_without_policy_orphans_its_pods_and_warns(registry:
     ctx = context()
     entry, gone = await registry.delete(JOBS, "default", "pi", DeleteRequest(), ctx)
     assert not gone
-    assert entry.obj.metadata.finalizers == ["orphan"]
-    assert entry.obj.metadata.deletionGracePeriodSeconds == 0
-    assert entry.obj.metadata.generation == 2
+    assert obj_of(entry).metadata.finalizers == ["orphan"]
+    assert obj_of(entry).metadata.deletionGracePeriodSeconds == 0
+    assert obj_of(entry).metadata.generation == 2
     assert ctx.warnings[0].startswith("child pods are preserved by default when jobs are deleted")
 
 
@@ -46,10 +46,10 @@ async def test_foreground_deletion_waits_for_its_finalizer(registry: Registry) -
     request = DeleteRequest(propagation="Foreground")
     entry, gone = await registry.delete(JOBS, "default", "pi", request, context())
     assert not gone
-    assert entry.obj.metadata.finalizers == ["foregroundDeletion"]
+    assert obj_of(entry).metadata.finalizers == ["foregroundDeletion"]
     patch = {"metadata": {"finalizers": None}}
     answer = await registry.patch(JOBS, "default", "pi", "merge", patch, context())
-    assert answer.obj.metadata.name == "pi"
+    assert obj_of(answer).metadata.name == "pi"
     with pytest.raises(ApiError, match="not found"):
         await registry.get(JOBS, "default", "pi")
 
@@ -82,7 +82,7 @@ async def test_a_running_pod_gets_its_grace_and_a_second_delete_only_shortens_it
     await bound_pod(registry)
     start = clock.now().replace(microsecond=0)
     entry, gone = await registry.delete(PODS, "default", "p", DeleteRequest(), context())
-    meta = entry.obj.metadata
+    meta = obj_of(entry).metadata
     assert not gone
     assert (meta.deletionTimestamp - start).total_seconds() == 30
     assert meta.deletionGracePeriodSeconds == 30
@@ -92,10 +92,10 @@ async def test_a_running_pod_gets_its_grace_and_a_second_delete_only_shortens_it
         return await registry.delete(PODS, "default", "p", request, context())
 
     entry, _ = await again(60)
-    assert entry.obj.metadata.deletionGracePeriodSeconds == 30
+    assert obj_of(entry).metadata.deletionGracePeriodSeconds == 30
     entry, _ = await again(5)
-    assert entry.obj.metadata.deletionGracePeriodSeconds == 5
-    assert (entry.obj.metadata.deletionTimestamp - start).total_seconds() == 5
+    assert obj_of(entry).metadata.deletionGracePeriodSeconds == 5
+    assert (obj_of(entry).metadata.deletionTimestamp - start).total_seconds() == 5
     _, gone = await again(0)
     assert gone
 
@@ -112,7 +112,7 @@ async def test_a_pod_with_a_finalizer_outlives_its_grace(registry: Registry) -> 
 
 async def test_preconditions_name_what_differs(registry: Registry) -> None:
     created = await registry.create(JOBS, "default", job(), context())
-    uid = created.obj.metadata.uid
+    uid = obj_of(created).metadata.uid
     with pytest.raises(ApiError) as caught:
         await registry.delete(JOBS, "default", "pi", DeleteRequest(uid="abc"), context())
     assert caught.value.message == (
@@ -139,9 +139,9 @@ async def test_a_collection_is_deleted_by_selector(registry: Registry) -> None:
     page = await registry.delete_collection(
         PODS, "default", ListRequest(label_selector="app=x"), DeleteRequest(), context()
     )
-    assert [e.obj.metadata.name for e in page.entries] == ["a", "c"]
+    assert [obj_of(e).metadata.name for e in page.entries] == ["a", "c"]
     left = await registry.list(PODS, "default", ListRequest())
-    assert [e.obj.metadata.name for e in left.entries] == ["b"]
+    assert [obj_of(e).metadata.name for e in left.entries] == ["b"]
 
 
 async def test_an_unknown_policy_is_refused(registry: Registry) -> None:

@@ -13,7 +13,7 @@ from kubatch.api.resource import CONFIGMAPS, EVENTS, EVENTS_V1, PODS
 from kubatch.registry.api import Registry
 from kubatch.registry.values import DeleteRequest, ListRequest, WatchEvent
 
-from .conftest import context, decoded, pod
+from .conftest import context, decoded, obj_of, pod
 
 
 async def make(registry: Registry, *names: str, **labels: str) -> None:
@@ -22,7 +22,7 @@ async def make(registry: Registry, *names: str, **labels: str) -> None:
 
 
 def names(entries: Sequence[Any]) -> list[str]:
-    return [e.obj.metadata.name for e in entries]
+    return [obj_of(e).metadata.name for e in entries]
 
 
 async def test_pages_show_the_state_of_the_first_one(registry: Registry) -> None:
@@ -85,7 +85,7 @@ async def test_selectors_choose(registry: Registry) -> None:
     await make(registry, "a", "b", app="x")
     await make(registry, "c")
 
-    async def selected(**selectors: str) -> list[str]:
+    async def selected(**selectors: Any) -> list[str]:
         page = await registry.list(PODS, None, ListRequest(**selectors))
         return names(page.entries)
 

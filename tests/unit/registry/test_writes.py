@@ -15,7 +15,7 @@ from kubatch.api.resource import CONFIGMAPS, JOBS, LEASES, NAMESPACES, PODS
 from kubatch.registry.api import Registry
 from kubatch.registry.values import ListRequest
 
-from .conftest import StoppedClock, context, decoded, job, pod
+from .conftest import StoppedClock, context, decoded, job, obj_of, pod
 
 
 def config_map(name: str = "cm", **data: str) -> Any:
@@ -27,7 +27,7 @@ async def test_create_sets_what_only_the_server_may_set(registry: Registry) -> N
     new.metadata.uid = "mine"
     new.metadata.generation = 7
     entry = await registry.create(JOBS, "default", new, context())
-    meta = entry.obj.metadata
+    meta = obj_of(entry).metadata
     assert meta.uid != "mine"
     assert meta.generation == 1
     assert meta.namespace == "default"
@@ -72,7 +72,7 @@ async def test_create_in_the_wrong_namespace(
 
 async def test_a_taken_name_is_refused(registry: Registry) -> None:
     await registry.create(JOBS, "default", job(), context())
-    with pytest.raises(ApiError, match='jobs.batch "pi" already exists') as caught:
+    with pytest.raises(ApiError, match=r'jobs\.batch "pi" already exists') as caught:
         await registry.create(JOBS, "default", job(), context())
     assert caught.value.reason == "AlreadyExists"
 
@@ -80,8 +80,8 @@ async def test_a_taken_name_is_refused(registry: Registry) -> None:
 async def test_a_dry_run_answers_and_stores_nothing(registry: Registry) -> None:
     before = registry.revision
     entry = await registry.create(JOBS, "default", job(), context(), dry_run=True)
-    assert entry.obj.metadata.uid
-    assert entry.obj.metadata.resourceVersion is None
+    assert obj_of(entry).metadata.uid
+    assert obj_of(entry).metadata.resourceVersion is None
     assert registry.revision == before
 
 
@@ -112,7 +112,7 @@ async def test_an_update_without_revision_overwrites(registry: Registry) -> None
     entry, created = await registry.update(
         CONFIGMAPS, "default", "cm", config_map(b="2"), context()
     )
-    assert entry.obj.data == {"b": "2"}
+    assert obj_of(entry).data == {"b": "2"}
     assert not created
 
 
@@ -129,7 +129,8 @@ async def test_generation_counts_changes_of_the_spec_alone(registry: Registry) -
 
     async def patched(patch: dict[str, Any]) -> int | None:
         entry = await registry.patch(JOBS, "default", "pi", "merge", patch, context())
-        return entry.obj.metadata.generation
+        generation: int | None = obj_of(entry).metadata.generation
+        return generation
 
     assert await patched({"metadata": {"labels": {"a": "b"}}}) == 1
     assert await patched({"spec": {"parallelism": 3}}) == 2
@@ -140,21 +141,21 @@ async def test_each_path_changes_its_own_half(registry: Registry) -> None:
     created = await registry.create(JOBS, "default", job(), context())
     with_both = replace(
         created.obj,
-        spec=replace(created.obj.spec, parallelism=9),
+        spec=replace(obj_of(created).spec, parallelism=9),
         status=JobStatus(active=4, ready=0, terminating=0),
     )
     entry, _ = await registry.update(
         JOBS, "default", "pi", with_both, context(), subresource="status", owned=False
     )
-    assert entry.obj.status.active == 4
-    assert entry.obj.spec.parallelism == 1
+    assert obj_of(entry).status.active == 4
+    assert obj_of(entry).spec.parallelism == 1
 
 
 async def test_an_absent_lease_is_created_by_put(registry: Registry) -> None:
     lease = decoded(LEASES, {"metadata": {"name": "l"}, "spec": {"holderIdentity": "me"}})
     entry, created = await registry.update(LEASES, "default", "l", lease, context())
     assert created
-    assert entry.obj.metadata.uid
+    assert obj_of(entry).metadata.uid
     with pytest.raises(ApiError, match='configmaps "cm" not found'):
         await registry.update(CONFIGMAPS, "default", "cm", config_map(), context())
 
@@ -168,7 +169,7 @@ async def test_racing_patches_all_take_effect(registry: Registry) -> None:
         )
     )
     found = await registry.get(CONFIGMAPS, "default", "cm")
-    assert found.obj.data == dict.fromkeys("abcd", "x")
+    assert obj_of(found).data == dict.fromkeys("abcd", "x")
 
 
 async def test_a_patch_with_an_old_revision_conflicts(registry: Registry) -> None:
@@ -203,8 +204,8 @@ async def test_nothing_new_in_a_terminating_namespace(
 
     entry, gone = await registry.delete(NAMESPACES, None, "q", DeleteRequest(), context())
     assert not gone
-    assert entry.obj.status.phase == "Terminating"
-    assert entry.obj.metadata.deletionGracePeriodSeconds is None
+    assert obj_of(entry).status.phase == "Terminating"
+    assert obj_of(entry).metadata.deletionGracePeriodSeconds is None
     with pytest.raises(ApiError, match="because it is being terminated") as caught:
         await registry.create(CONFIGMAPS, "q", config_map(), context())
     assert caught.value.details is not None
@@ -213,7 +214,7 @@ async def test_nothing_new_in_a_terminating_namespace(
         NAMESPACES, None, "q", "merge", {"spec": {"finalizers": None}}, context(),
         subresource="finalize",
     )  # fmt: skip
-    names = [e.obj.metadata.name for e in (await _namespaces(registry))]
+    names = [obj_of(e).metadata.name for e in (await _namespaces(registry))]
     assert "q" not in names
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from kubatch.api.codec import Malformed
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import CONFIGMAPS, JOBS, Resource
+from kubatch.api.yaml_text import parse_yaml, to_yaml
 from kubatch.registry.values import DeleteRequest
 from kubatch.server import bodies
 from kubatch.server.gojson import go_json_error
-from kubatch.server.yamltext import parse_yaml, to_yaml
 
 JOB = {
     "apiVersion": "batch/v1",

@@ -83,15 +83,17 @@ def read(view: View, key: Key, _remembered: object = None) -> OwnerFacts | None:
     fate = _fate(obj, owner.uid)
     if fate is None:
         return None
-    found = list(graph.dependents(view, owner.uid))
+    found = graph.dependents(view, owner.uid)
     if fate is Fate.GONE and not found:
         return None
+    # One by one, never as a whole: an owner of very many is looked at often while it empties.
+    each = ((resource, o) for resource, objects in found for o in objects)
     if fate is Fate.ORPHANING:
-        concerned: Iterable[Dependent] = (Dependent(r, o, ()) for r, o in found)
+        concerned: Iterable[Dependent] = (Dependent(r, o, ()) for r, o in each)
     else:
         concerned = (
             dependent
-            for resource, o in found
+            for resource, o in each
             if o.metadata.deletionTimestamp is None
             and (dependent := _dependent(view, resource, o)) is not None
         )
@@ -102,7 +104,8 @@ def read(view: View, key: Key, _remembered: object = None) -> OwnerFacts | None:
         fate,
         first[:DEPENDENTS_PER_TURN_MAX],
         more=len(first) > DEPENDENTS_PER_TURN_MAX,
-        blocked=any(_blocks(o, owner.uid) for _, o in found),
+        blocked=fate is Fate.WAITING
+        and any(_blocks(o, owner.uid) for _, objects in found for o in objects),
     )
 
 
@@ -125,14 +128,9 @@ def _dependent(view: View, resource: Resource[Any], obj: Any) -> Dependent | Non
     standings = {link.standing for link in links}
     if standings <= {Standing.SOLID}:
         return None
-    own = () if Standing.WAITING not in standings else graph.dependents(view, meta.uid or "")
-    has_dependents = circular = False
-    for _, dependent in own:
-        has_dependents = True
-        if graph.is_waiting(dependent.metadata):
-            circular = True
-            break
-    return Dependent(resource, obj, links, has_dependents, circular)
+    own = graph.dependents(view, meta.uid or "") if Standing.WAITING in standings else ()
+    circular = any(graph.is_waiting(o.metadata) for _, objects in own for o in objects)
+    return Dependent(resource, obj, links, bool(own), circular)
 
 
 def _link(view: View, reference: OwnerReference, namespace: str | None) -> Link:

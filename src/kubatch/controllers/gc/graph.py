@@ -6,7 +6,7 @@ that never was, or is in another namespace, has a key like any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,10 @@ def is_waiting(meta: ObjectMeta) -> bool:
     return meta.deletionTimestamp is not None and FOREGROUND in (meta.finalizers or ())
 
 
-def dependents(view: View, uid: str) -> Iterator[tuple[Resource[Any], Any]]:
-    """Everything that names the uid as an owner."""
-    for resource in COLLECTED:
-        for obj in view.indexed(BY_OWNER[resource], uid):
-            yield resource, obj
+def dependents(view: View, uid: str) -> list[tuple[Resource[Any], Sequence[Any]]]:
+    """Everything that names the uid as an owner, by resource; empty when nothing does."""
+    found = ((resource, view.indexed(BY_OWNER[resource], uid)) for resource in COLLECTED)
+    return [(resource, objects) for resource, objects in found if objects]
 
 
 # ----- indexes
@@ -115,9 +114,8 @@ def keys_for(resource: Resource[Any]) -> KeyMapping:
 def _owners_concerned(
     resource: Resource[Any], old: ObjectMeta | None, new: ObjectMeta | None
 ) -> Iterator[Owner]:
-    meta = new or old
-    if meta is None:
-        return
+    meta = new if new is not None else old
+    assert meta is not None  # nothing changes from nothing to nothing
     if new is None or (_leaves(new) and (old is None or _leaving_differs(old, new))):
         yield Owner(resource, meta.namespace, meta.name or "", meta.uid or "")
     had = (old.ownerReferences if old is not None else None) or []

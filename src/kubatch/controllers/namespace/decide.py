@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
-from kubatch.api.resource import NAMESPACES, PODS
-from kubatch.controllers.namespace.facts import BY_NAMESPACE, KUBERNETES, Item, NamespaceFacts
+from kubatch.api.models import ObjectMeta
+from kubatch.api.resource import NAMESPACES, PODS, Resource
+from kubatch.controllers.namespace.facts import BY_NAMESPACE, KUBERNETES, NamespaceFacts
 from kubatch.reconcile.decision import Absent, Decision, Delete, Patch, Stage
 
 # Objects deleted in one turn; the next turn goes on.
@@ -26,11 +29,11 @@ def decide(facts: NamespaceFacts, now: datetime) -> Decision:
     end. The namespace's own finalizer comes off last, and only when the API itself finds nothing:
     objects left behind could never be deleted again. Every write can be repeated.
     """
-    pods = [item for item in facts.items if item.resource is PODS]
+    pods = [(resource, objects) for resource, objects in facts.contents if resource is PODS]
     if pods:
         return _delete(facts, pods, "pod", now)
-    if facts.items:
-        return _delete(facts, facts.items, "object", now)
+    if facts.contents:
+        return _delete(facts, facts.contents, "object", now)
     kept = [f for f in facts.finalizers if f != KUBERNETES]
     patch = {"spec": {"finalizers": kept or None}}
     return Decision(
@@ -43,29 +46,41 @@ def decide(facts: NamespaceFacts, now: datetime) -> Decision:
     )
 
 
-def _delete(facts: NamespaceFacts, items: Sequence[Item], noun: str, now: datetime) -> Decision:
+def _delete(
+    facts: NamespaceFacts,
+    contents: Sequence[tuple[Resource[Any], Sequence[Any]]],
+    noun: str,
+    now: datetime,
+) -> Decision:
     """Delete what is not being deleted yet; the end of the others wakes the key."""
-    open_items = [item for item in items if _needs_deleting(item)]
-    turn = open_items[:DELETES_PER_TURN_MAX]
-    left = f"{len(items)} {noun}{'' if len(items) == 1 else 's'} left"
+    count = sum(len(objects) for _, objects in contents)
+    wanting = (
+        (resource, obj)
+        for resource, objects in contents
+        for obj in objects
+        if _needs_deleting(obj.metadata)
+    )
+    turn = list(islice(wanting, DELETES_PER_TURN_MAX))
+    more = next(wanting, None) is not None
+    left = f"{count} {noun}{'' if count == 1 else 's'} left"
     return Decision(
         f"{left}: deletes {len(turn)}" if turn else f"{left}: waits for their end",
-        (Stage(tuple(map(_deletion, turn))),) if turn else (),
-        wake_at=now if len(open_items) > len(turn) else None,
+        (Stage(tuple(_deletion(resource, obj.metadata) for resource, obj in turn)),)
+        if turn
+        else (),
+        wake_at=now if more else None,
         subject=facts.space,
-        facts={"items": len(items), "deletes": len(turn)},
+        facts={"objects": count, "deletes": len(turn)},
     )
 
 
-def _needs_deleting(item: Item) -> bool:
+def _needs_deleting(meta: ObjectMeta) -> bool:
     """Whether a DELETE would change something: also when another one left finalizers of its own."""
-    meta = item.metadata
     if meta.deletionTimestamp is None:
         return True
     graceful = bool(meta.deletionGracePeriodSeconds)
     return not graceful and not PROPAGATION_FINALIZERS.isdisjoint(meta.finalizers or ())
 
 
-def _deletion(item: Item) -> Delete:
-    meta = item.metadata
-    return Delete(item.resource, meta.namespace, meta.name or "", meta.uid or "")
+def _deletion(resource: Resource[Any], meta: ObjectMeta) -> Delete:
+    return Delete(resource, meta.namespace, meta.name or "", meta.uid or "")

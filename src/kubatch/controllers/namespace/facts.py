@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubatch.api.models import Namespace, ObjectMeta
+from kubatch.api.models import Namespace
 from kubatch.api.resource import EVENTS_V1, NAMESPACES, RESOURCES, Resource
 from kubatch.reconcile.controller import Index, Key, View
 
@@ -27,21 +27,14 @@ BY_NAMESPACE: dict[Resource[Any], Index] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One object in the namespace."""
-
-    resource: Resource[Any]
-    metadata: ObjectMeta
-
-
-@dataclass(frozen=True, slots=True)
 class NamespaceFacts:
     """A namespace that is being deleted and not finalized."""
 
     name: str
     space: Namespace
     finalizers: tuple[str, ...]  # of its spec
-    items: tuple[Item, ...]
+    # What is in it, by resource; not taken apart, since a namespace may hold very much.
+    contents: tuple[tuple[Resource[Any], Sequence[Any]], ...]
 
 
 def read(view: View, key: Key, _remembered: object = None) -> NamespaceFacts | None:
@@ -52,9 +45,6 @@ def read(view: View, key: Key, _remembered: object = None) -> NamespaceFacts | N
     finalizers = tuple((space.spec.finalizers if space.spec is not None else None) or ())
     if KUBERNETES not in finalizers:
         return None
-    items = tuple(
-        Item(resource, obj.metadata)
-        for resource, index in BY_NAMESPACE.items()
-        for obj in view.indexed(index, key.name)
-    )
-    return NamespaceFacts(key.name, space, finalizers, items)
+    found = ((r, view.indexed(index, key.name)) for r, index in BY_NAMESPACE.items())
+    contents = tuple((resource, objects) for resource, objects in found if objects)
+    return NamespaceFacts(key.name, space, finalizers, contents)

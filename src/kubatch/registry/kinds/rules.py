@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kubatch.api import fields
+from kubatch.api import fields, selectors
 from kubatch.api.errors import Cause
 from kubatch.api.models import LabelSelector, LabelSelectorRequirement
 from kubatch.registry.metadata import IMMUTABLE, label_value_errors, qualified_name_errors
@@ -35,6 +35,7 @@ def pointer(value: Any) -> Any:
 
 
 def non_negative(value: int | None, path: str, out: list[Cause]) -> None:
+    """Zero or more, when it is set at all (ValidateNonnegativeField)."""
     if value is not None and value < 0:
         out.append(fields.invalid(path, value, NEGATIVE))
 
@@ -98,42 +99,17 @@ def selector_causes(selector: LabelSelector, path: str) -> list[Cause]:
     return out
 
 
-def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Whether a selector matches; nothing is matched by a requirement that makes no sense."""
-    for key, value in (selector.matchLabels or {}).items():
-        if labels.get(key) != value:
-            return False
-    for req in selector.matchExpressions or ():
-        have = labels.get(req.key)
-        good = {
-            "In": have is not None and have in (req.values or ()),
-            "NotIn": have is None or have not in (req.values or ()),
-            "Exists": have is not None,
-            "DoesNotExist": have is None,
-        }.get(req.operator, False)
-        if not good:
-            return False
-    return True
-
-
-def format_labels(labels: Mapping[str, str] | None) -> str:
-    """Labels as a table shows them (labels.FormatLabels)."""
-    return ",".join(f"{k}={v}" for k, v in sorted((labels or {}).items())) or "<none>"
+def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
+    """Whether a selector matches; None never does. A broken one is reported elsewhere."""
+    try:
+        return selectors.from_selector(selector).matches(labels)
+    except ValueError:
+        return True
 
 
 def format_selector(selector: LabelSelector | None) -> str:
     """A selector as a table shows it (metav1.FormatLabelSelector)."""
-    if selector is None:
-        return "<none>"
-    # labels.Selector sorts its requirements by key.
-    parts = [(k, f"{k}={v}") for k, v in (selector.matchLabels or {}).items()]
-    for req in selector.matchExpressions or ():
-        listed = ",".join(sorted(req.values or ()))
-        text = {
-            "In": f"{req.key} in ({listed})",
-            "NotIn": f"{req.key} notin ({listed})",
-            "Exists": req.key,
-            "DoesNotExist": f"!{req.key}",
-        }.get(req.operator, "")
-        parts.append((req.key, text))
-    return ",".join(text for _, text in sorted(parts)) or "<none>"
+    try:
+        return str(selectors.from_selector(selector)) or "<none>"
+    except ValueError:
+        return "<error>"

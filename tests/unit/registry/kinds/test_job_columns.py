@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kubatch.api import codec
 from kubatch.api.resource import CRONJOBS, JOBS
@@ -18,8 +20,6 @@ from tests.unit.registry.kinds.making import (
     new_job,
     rules,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def cells(spec: dict[str, Any], status: dict[str, Any], **meta: Any) -> list[Any]:

@@ -44,6 +44,7 @@ def _choices(values: Sequence[str]) -> str:
 
 
 def shown_success_policy(policy: SuccessPolicy | None) -> Any:
+    """A success policy inside a message."""
     if policy is None:
         return "null"
     rules = [
@@ -54,6 +55,7 @@ def shown_success_policy(policy: SuccessPolicy | None) -> Any:
 
 
 def shown_failure_policy(policy: PodFailurePolicy | None) -> Any:
+    """A failure policy inside a message."""
     if policy is None:
         return "null"
     return {"Rules": [_shown_failure_rule(rule) for rule in policy.rules] or None}

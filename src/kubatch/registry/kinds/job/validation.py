@@ -107,7 +107,7 @@ def validate_selected_spec(spec: JobSpec, out: list[Cause]) -> None:
         out.append(fields.required("spec.selector"))
     else:
         out += selector_causes(spec.selector, "spec.selector")
-    if spec.selector is None or not selects(spec.selector, labels or {}):
+    if not selects(spec.selector, labels or {}):
         why = "`selector` does not match template `labels`"
         path = "spec.template.metadata.labels"
         out.append(fields.invalid(path, sorted_map(labels or None), why))

@@ -20,6 +20,7 @@ _NATIVE_DOMAIN = "kubernetes.io/"
 
 
 def is_huge_page(name: str) -> bool:
+    """Memory in pages of a given size, as in hugepages-2Mi."""
     return name.startswith("hugepages-")
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from kubatch.api import fields
 from kubatch.api.codec import Malformed, Unmarshalled
-from kubatch.api.json_text import go_kind
-from kubatch.server.gojson import TYPE_META
+from kubatch.api.json_text import TYPE_META, go_kind
 
 # Values a YAML document may stand for, aliases written out: more is an attack.
 YAML_VALUES_MAX = 1_000_000
@@ -50,20 +50,48 @@ def parse_yaml(data: bytes) -> Unmarshalled:
 
     Raises Malformed.
     """
+    first, *others = [*_documents(data)] or [Unmarshalled(None)]  # type: ignore[arg-type]
+    if others:
+        raise Malformed("error converting YAML to JSON: yaml: expected a single document")
+    return _object(first)
+
+
+def parse_manifests(data: bytes) -> Iterator[Unmarshalled]:
+    """Every document of a manifest that is not empty, and a List's items one by one.
+
+    Raises Malformed.
+    """
+    for read in _documents(data):
+        if read.value is None:
+            continue
+        document = _object(read)
+        items = document.value.get("items")
+        if str(document.value.get("kind", "")).endswith("List") and isinstance(items, list):
+            for item in items:
+                yield _object(Unmarshalled(item, document.strict_errors))
+        else:
+            yield document
+
+
+def _object(read: Unmarshalled) -> Unmarshalled:
+    if not isinstance(read.value, dict):
+        found = go_kind(read.value)
+        raise Malformed(f"json: cannot unmarshal {found} into Go value of type {TYPE_META}")
+    return read
+
+
+def _documents(data: bytes) -> Iterator[Unmarshalled]:
     try:
         loader = _Loader(data)
         try:
-            node = loader.get_single_node()
-            reader = _YamlReader(loader)
-            value = reader.value(node) if node is not None else None
+            while loader.check_node():
+                reader = _YamlReader(loader)
+                value = reader.value(loader.get_node())
+                yield Unmarshalled(value, reader.duplicates)
         finally:
             loader.dispose()
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"error converting YAML to JSON: yaml: {_first_line(error)}") from None
-    if not isinstance(value, dict):
-        found = go_kind(value)
-        raise Malformed(f"json: cannot unmarshal {found} into Go value of type {TYPE_META}")
-    return Unmarshalled(value, reader.duplicates)
 
 
 class _YamlReader:
