@@ -111,7 +111,7 @@ def _entry(item: Any) -> tuple[tuple[str, ...], ImageEntry]:
     return patterns, ImageEntry(
         entrypoint=_words(item, "entrypoint"),
         command=_words(item, "command"),
-        env={str(name): str(value) for name, value in _mapping(item, "env").items()},
+        env={str(name): _here(str(value)) for name, value in _mapping(item, "env").items()},
         working_dir=None if working_dir is None else str(working_dir),
         provides={str(name): _words(provides, name) for name in provides},
     )
@@ -128,7 +128,9 @@ def _words(item: Mapping[Any, Any], key: Any) -> tuple[str, ...]:
     words = item.get(key) or []
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise TypeError(f"{key}: must be a list of strings")
-    return tuple(
-        word.replace("{python}", sys.executable).replace("{workloads}", str(_HERE / "workloads"))
-        for word in words
-    )
+    return tuple(map(_here, words))
+
+
+def _here(text: str) -> str:
+    """The text with what only this machine knows."""
+    return text.replace("{python}", sys.executable).replace("{workloads}", str(_HERE / "workloads"))
