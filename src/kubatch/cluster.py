@@ -14,20 +14,32 @@ from typing import TYPE_CHECKING, Any
 from kubatch import controllers
 from kubatch.agent.loop import Agent
 from kubatch.agent.streams import AgentStreams
+from kubatch.api.resource import PODS, Resource
 from kubatch.client.local import LocalClient
+from kubatch.controllers import rootca
+from kubatch.meters import Meters, by_labels
+from kubatch.reconcile.controller import Key
 from kubatch.reconcile.events import EventRecorder
 from kubatch.reconcile.loop import Caches, Runner
 from kubatch.registry.api import Registry
-from kubatch.registry.bootstrap import ensure_namespaces, expire_events
+from kubatch.registry.bootstrap import (
+    ensure_kubernetes_service,
+    ensure_namespaces,
+    ensure_priority_classes,
+    expire_events,
+)
 from kubatch.registry.kinds.table import STRATEGIES
+from kubatch.registry.rbac_policy import ensure_policy
 from kubatch.runtime.images import load_image_map
 from kubatch.runtime.protocol import Runtime
 from kubatch.scheduler import controller as scheduler_controller
+from kubatch.scheduler.facts import SCHEDULER_NAME
 from kubatch.settings import Settings
 from kubatch.store.protocol import Store
 from kubatch.world import World
 
 if TYPE_CHECKING:
+    from kubatch.server.insight import Insight, Why
     from kubatch.server.wire import ApiServer
 
 log = logging.getLogger(__name__)
@@ -44,7 +56,14 @@ class Cluster:
         self.node_name = settings.node_name or socket.gethostname().lower()
         self._store = store
         self._runtime = runtime
-        self.registry = Registry(store, world, STRATEGIES, settings.watch_buffer_events_max)
+        self.registry = Registry(
+            store,
+            world,
+            STRATEGIES,
+            settings.watch_buffer_events_max,
+            # The default accounts are a controller's work: without controllers nobody makes them.
+            accounts_required=settings.controllers,
+        )
         self.client = LocalClient(self.registry)
         self.caches = Caches(self.client)
         self.streams = AgentStreams(self.client, runtime, settings.data_dir)
@@ -53,12 +72,15 @@ class Cluster:
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = False
         self.runners: list[Runner] = []
+        self.meters = Meters()
 
     async def start(self, *, serve: bool) -> None:
         """Bring everything up; returns once requests are answered and pods would run."""
         await self._store.open()
         await ensure_namespaces(self.registry)
+        await ensure_priority_classes(self.registry)
         if serve:
+            await ensure_policy(self.registry)
             await self._serve()
         self._start_controllers()
         if self.settings.agent:
@@ -68,37 +90,84 @@ class Cluster:
         self._ready = True
 
     async def _serve(self) -> None:
+        from kubatch.server.access import policy
         from kubatch.server.wire import ApiServer
 
+        roles = policy.Policy(self.caches)
+        for index in policy.INDEXES:
+            self.caches.of(index.resource).add_index(index.name, index.keys)
+        for resource in policy.WATCHED:
+            self.caches.of(resource).add_listener(roles.forget)
         self.server = ApiServer(
-            self.registry, self.streams, self.settings, self.world, ready=lambda: self._ready
-        )
+            self.registry, self.streams, self.settings, self.world,
+            ready=lambda: self._ready, policy=roles, insight=self._insight(),
+        )  # fmt: skip
         await self.server.start()
+        await ensure_kubernetes_service(self.registry, self.settings.address, self.server.port)
+
+    def _insight(self) -> Insight:
+        from kubatch.server.insight import Insight
+        from kubatch.server.metrics import OBJECTS, REVISION
+
+        self.meters.gauge(REVISION, lambda: [((), self.registry.revision)])
+        self.meters.gauge(OBJECTS, lambda: by_labels(self.caches.sizes()))
+        return Insight(self.meters, self._explain)
+
+    def _explain(self, resource: Resource[Any], namespace: str, name: str, uid: str) -> list[Why]:
+        """Every decision about an object that a part of this process remembers."""
+        from kubatch.server.insight import Why
+
+        key = Key(namespace, name)
+        reasons = [
+            Why(
+                runner.controller.name, told.because, told.at, told.wake_at, told.facts,
+                told.error, told.retry_at, told.earlier,
+            )
+            for runner in self.runners
+            if runner.controller.about is resource
+            and (told := runner.explanations.get(key)) is not None
+        ]  # fmt: skip
+        if resource is PODS and self._agent is not None:
+            said = self._agent.explain(uid)
+            if said is not None:
+                reasons.append(Why(f"node {self.node_name}", said.because, said.at, said.wake_at))
+        return reasons
 
     def _start_controllers(self) -> None:
         records = list(controllers.all_controllers()) if self.settings.controllers else []
+        if self.settings.controllers and self.server is not None:
+            records.append(rootca.controller(self.server.ca.decode()))
         if self.settings.scheduler:
             records.append(scheduler_controller())
         self.runners = [
-            Runner(record, self.client, self.caches, self.world, self.node_name)
+            Runner(
+                record, self._writer(record.name), self.caches, self.world, self.node_name,
+                self.meters,
+            )
             for record in records
-        ]
+        ]  # fmt: skip
         self._background(self.caches.run(), "caches")
         for runner in self.runners:
             self._background(runner.run(), runner.controller.name)
+
+    def _writer(self, controller: str) -> LocalClient:
+        """A client whose writes show in managedFields under the name Kubernetes has for them."""
+        part = "kube-scheduler" if controller == SCHEDULER_NAME else "kube-controller-manager"
+        return LocalClient(self.registry, manager=part)
 
     def _start_agent(self) -> None:
         recorder = EventRecorder(
             self.client, self.world, "kubelet", host=self.node_name, instance=self.node_name
         )
         self._agent = Agent(
-            self.client,
+            LocalClient(self.registry, manager="kubelet"),
             self._runtime,
             load_image_map(None),
             self.world,
             self.node_name,
             self.settings.data_dir,
             recorder,
+            tokens=self.server.issue_token if self.server is not None else None,
         )
         self._background(recorder.run(), "agent events")
         self._background(self._agent.run(), "agent")

@@ -27,7 +27,14 @@ class Settings:
     log_file_bytes_max: int = 10 * 1024 * 1024  # kubelet's containerLogMaxSize
     log_files_max: int = 5  # kubelet's containerLogMaxFiles
     max_pods: int = 110  # kubelet's maxPods
+    audit_log: Path | None = None  # None: none is written
+    audit_log_bytes_max: int = 100 * 1024 * 1024  # then it is rotated
+    audit_log_files_max: int = 5  # the one being written and those rotated away
     event_ttl: float = 3600.0  # kube-apiserver's --event-ttl
     bookmark_interval: float = 60.0
     watch_timeout: float = 1800.0  # a watch without timeoutSeconds ends after this
+    # How long exec, attach and port-forward wait for a client's streams, and how long one may be
+    # silent (kubelet's streamCreationTimeout and streamingConnectionIdleTimeout).
+    stream_creation_timeout: float = 30.0
+    stream_idle_timeout: float = 4 * 3600.0
     shutdown_grace: float = 5.0

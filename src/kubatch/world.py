@@ -17,6 +17,13 @@ from typing import Protocol
 # character (k8s.io/apimachinery/pkg/util/rand: alphanums).
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
+Rng = random.Random
+
+
+def seeded(seed: str) -> Rng:
+    """Chance that comes out the same each time, on every machine."""
+    return Rng(seed)
+
 
 class Clock(Protocol):
     """Tells the time; never waits."""

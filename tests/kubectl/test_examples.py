@@ -134,6 +134,33 @@ def test_a_job_that_fails(kubectl: tools.Kubectl, name: str) -> None:
     kubectl("delete", "job", name)
 
 
+def test_a_job_that_tidies_up(kubectl: tools.Kubectl) -> None:
+    kubectl("apply", "-f", str(tools.EXAMPLES / "ttl.yaml"))
+    kubectl("wait", "--for=condition=complete", "job/tidy", "--timeout=60s")
+    pod = kubectl("get", "pods", "-l", "job-name=tidy", "-o", "name").strip()
+    assert kubectl("logs", pod) == "nothing stays\n"
+    kubectl("wait", "--for=delete", "job/tidy", pod, "--timeout=60s")
+
+
+def test_a_cronjob(kubectl: tools.Kubectl) -> None:
+    """What need not wait for the minute; it may pass meanwhile."""
+    kubectl("apply", "-f", str(tools.EXAMPLES / "cronjob.yaml"))
+    header, row = kubectl("get", "cronjobs").splitlines()
+    assert header.split()[:4] == ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND"]
+    assert re.match(r"report +\* \* \* \* \* +Etc/UTC +False ", row)
+    said = kubectl("create", "job", "--from=cronjob/report", "report-now")
+    assert said == "job.batch/report-now created\n"
+    kubectl("wait", "--for=condition=complete", "job/report-now", "--timeout=60s")
+    assert re.fullmatch(r"report of \d\d:\d\d\n", kubectl("logs", "job/report-now"))
+    assert re.search(
+        r"^Concurrency Policy: +Forbid$", kubectl("describe", "cronjob", "report"), re.M
+    )
+    kubectl("delete", "cronjob", "report")
+    # Its Jobs go with it, also one that was made by hand.
+    kubectl("wait", "--for=delete", "job/report-now", "--timeout=60s")
+    assert kubectl("get", "jobs", "-l", "example=cronjob", "-o", "name") == ""
+
+
 @pytest.fixture(scope="module")
 def newest(server: tools.Server, tmp_path_factory: pytest.TempPathFactory) -> tools.Kubectl:
     """One kubectl, for what need not be seen with each of them."""

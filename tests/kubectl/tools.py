@@ -126,6 +126,8 @@ def running_server(directory: Path, *options: str) -> Iterator[Server]:
     data_dir, kubeconfig = directory / "data", directory / "kubeconfig"
     argv = [str(KUBATCH), "up", "--data-dir", str(data_dir), "--port", "0"]
     argv += ["--kubeconfig", str(kubeconfig), *options]
+    if "--runtime" not in options:
+        argv += ["--runtime", "process"]  # where tests and containers share files
     log = directory / "stderr"
     with (
         log.open("w") as stderr,

@@ -21,7 +21,9 @@ from kubatch.runtime.protocol import (
     ContainerNotFound,
     ContainerSpec,
     ContainerState,
+    ExecFailed,
     Runtime,
+    Session,
 )
 
 TIMEOUT_S = 10.0
@@ -59,6 +61,9 @@ def make_spec(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     labels: Mapping[str, str] | None = None,
+    tty: bool = False,
+    stdin: bool = False,
+    stdin_once: bool = False,
 ) -> ContainerSpec:
     """A container that logs below a folder."""
     id = id or new_id()
@@ -69,7 +74,37 @@ def make_spec(
         working_dir=cwd,
         log_path=folder / "logs" / id.pod_uid / id.container / f"{id.attempt}.log",
         labels=labels or {},
+        tty=tty,
+        stdin=stdin,
+        stdin_once=stdin_once,
     )
+
+
+async def read_all(session: Session, stream: str = "stdout") -> bytes:
+    """Output to its end."""
+    parts = []
+    async with asyncio.timeout(TIMEOUT_S):
+        while data := await session.read(stream):
+            parts.append(data)
+    return b"".join(parts)
+
+
+async def read_until(session: Session, text: bytes, stream: str = "stdout") -> bytes:
+    """Output until it holds a text."""
+    found = b""
+    async with asyncio.timeout(TIMEOUT_S):
+        while text not in found:
+            data = await session.read(stream)
+            assert data, f"ended after {found!r}"
+            found += data
+    return found
+
+
+async def exit_of(session: Session) -> int:
+    """The exit code, and the session is closed."""
+    code = await asyncio.wait_for(session.wait(), TIMEOUT_S)
+    await session.close()
+    return code
 
 
 def log_records(path: Path) -> list[tuple[str, str, str]]:
@@ -90,6 +125,7 @@ class RuntimeSuite:
     runs_long: tuple[str, ...] = ("sleep", "1000")
     prints_both: tuple[str, ...] = ("sh", "-c", "echo hello; echo oops >&2")
     missing: tuple[str, ...] = ("/nope",)
+    echoes: tuple[str, ...] = ("cat",)  # gives back its input, and ends with it
 
     @pytest.fixture
     def watcher(self, runtime: Runtime) -> Watcher:
@@ -223,3 +259,69 @@ class RuntimeSuite:
         await runtime.close(kill=True)
         with pytest.raises(StopAsyncIteration):
             await watcher.next()
+
+    # Sessions
+
+    async def test_exec_runs_another_program(self, runtime: Runtime, tmp_path: Path) -> None:
+        spec = make_spec(tmp_path, *self.runs_long)
+        await runtime.start(spec)
+        session = await runtime.exec(spec.id, self.prints_both, tty=False, stdin=False)
+        assert await read_all(session) == b"hello\n"
+        assert await read_all(session, "stderr") == b"oops\n"
+        assert await exit_of(session) == 0
+        session = await runtime.exec(spec.id, self.exits_with_3, tty=False, stdin=False)
+        assert await exit_of(session) == 3
+        (container,) = await runtime.observe()
+        assert container.state is ContainerState.RUNNING
+
+    async def test_exec_takes_input(self, runtime: Runtime, tmp_path: Path) -> None:
+        spec = make_spec(tmp_path, *self.runs_long)
+        await runtime.start(spec)
+        session = await runtime.exec(spec.id, self.echoes, tty=False, stdin=True)
+        await session.write(b"one\n")
+        assert await read_until(session, b"\n") == b"one\n"
+        await session.write(b"two")
+        await session.end_input()
+        assert await read_all(session) == b"two"
+        assert await exit_of(session) == 0
+
+    async def test_exec_of_what_cannot_start(self, runtime: Runtime, tmp_path: Path) -> None:
+        spec = make_spec(tmp_path, *self.runs_long)
+        await runtime.start(spec)
+        for tty in (False, True):
+            with pytest.raises(ExecFailed, match=self.missing[0]):
+                await runtime.exec(spec.id, self.missing, tty=tty, stdin=True)
+
+    async def test_sessions_need_a_running_container(
+        self, runtime: Runtime, watcher: Watcher, tmp_path: Path
+    ) -> None:
+        spec = make_spec(tmp_path, *self.succeeds)
+        await runtime.start(spec)
+        await watcher.exit(spec.id)
+        for id in (spec.id, new_id()):
+            with pytest.raises(ContainerNotFound):
+                await runtime.exec(id, self.succeeds, tty=False, stdin=False)
+            with pytest.raises(ContainerNotFound):
+                await runtime.attach(id, stdin=True)
+
+    async def test_what_was_execd_ends_with_the_container(
+        self, runtime: Runtime, tmp_path: Path
+    ) -> None:
+        spec = make_spec(tmp_path, *self.runs_long)
+        await runtime.start(spec)
+        session = await runtime.exec(spec.id, self.runs_long, tty=False, stdin=False)
+        await runtime.signal(spec.id, signal.SIGKILL)
+        assert await exit_of(session) == 137
+
+    async def test_attach_reaches_the_program(
+        self, runtime: Runtime, watcher: Watcher, tmp_path: Path
+    ) -> None:
+        spec = make_spec(tmp_path, *self.echoes, stdin=True, stdin_once=True)
+        await runtime.start(spec)
+        session = await runtime.attach(spec.id, stdin=True)
+        await session.write(b"hello\n")
+        assert await read_until(session, b"\n") == b"hello\n"
+        await session.end_input()
+        assert await read_all(session) == b""
+        assert (await watcher.exit(spec.id)).exit_code == 0
+        assert await exit_of(session) == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from msgspec import structs
+
 from kubatch.agent import status
 from kubatch.agent.backoff import after_restart, waits_until
 from kubatch.agent.facts import (
@@ -15,6 +17,7 @@ from kubatch.agent.facts import (
     PodFacts,
     Problem,
     Stopping,
+    VolumesState,
 )
 from kubatch.agent.termination import Ending, end
 from kubatch.api import models as m
@@ -36,6 +39,16 @@ class StartContainer:
 
     container: ContainerFacts
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpVolumes:
+    """Make the pod's volumes ready; what goes wrong is kept in the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseVolumes:
+    """Remove the pod's volumes: no container will use them any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +85,19 @@ class Emit:
     field_path: str = ""
 
 
-Command = StartContainer | Signal | RemoveContainer | DeletePod | ForgetPod | Emit
+Command = (
+    StartContainer | SetUpVolumes | ReleaseVolumes | Signal | RemoveContainer | DeletePod
+    | ForgetPod | Emit
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class PodDecision:
     """Commands in the order to carry them out; then the status, if there is one to show.
 
-    No status comes with StartContainer: what to show depends on how the start went, so the pod is
-    decided anew after it, and a pod whose containers can start at once costs no write before that.
+    No status comes with StartContainer and SetUpVolumes: what to show depends on how it went, so
+    the pod is decided anew after it, and a pod whose containers can start at once costs no write
+    before that.
     """
 
     because: str
@@ -214,6 +231,8 @@ def _ended(facts: PodFacts, now: datetime) -> PodDecision:
             wake_at=ending.wake_at,
         )
     commands: list[Command] = [RemoveContainer(id, with_log=False) for id in sorted(facts.held)]
+    if facts.volumes in (VolumesState.WANTED, VolumesState.READY):
+        commands.append(ReleaseVolumes())
     if facts.deleting and facts.deletion_grace:  # else it is done, and waits for finalizers
         commands.append(DeletePod())
     return PodDecision(f"{facts.phase}: nothing is left to do", tuple(commands))
@@ -241,6 +260,8 @@ def _run(facts: PodFacts, shown: status.Shown, phase: str, now: datetime) -> Pod
     starts = any(isinstance(command, StartContainer) for command in plan.commands)
     wake_at = min(plan.wakes, default=None)
     commands = tuple(plan.commands)
+    if starts and facts.volumes is VolumesState.WANTED:
+        return _volumes_first(facts, shown, phase, now)
     if starts:
         return PodDecision("containers are started", commands, None, plan.memory, wake_at)
     sandbox = True  # a pod that is looked after has all it needs to start containers
@@ -251,6 +272,20 @@ def _run(facts: PodFacts, shown: status.Shown, phase: str, now: datetime) -> Pod
         status.pod_status(facts, shown, phase, None, None, conditions),
         plan.memory,
         wake_at,
+    )
+
+
+def _volumes_first(facts: PodFacts, shown: status.Shown, phase: str, now: datetime) -> PodDecision:
+    """Set the volumes up before anything starts, at once or when it is time to try again."""
+    memory, trouble = facts.memory, facts.memory.mounting
+    if trouble is None or now >= trouble.until:
+        return PodDecision("its volumes are set up", (SetUpVolumes(),), memory=memory)
+    conditions = status.conditions(facts, shown, phase, now, sandbox=False)
+    waiting = status.pod_status(facts, shown, phase, None, None, conditions)
+    if not any(c.attempts for c in facts.containers):
+        waiting = structs.replace(waiting, podIP=None, podIPs=None)
+    return PodDecision(
+        f"{phase}: its volumes cannot be set up yet", (), waiting, memory, trouble.until
     )
 
 

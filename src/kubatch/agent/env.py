@@ -185,6 +185,11 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(one, text)
 
 
+def named(text: str) -> set[str]:
+    """The variables that $(NAME) in a text refers to."""
+    return {name for name in _REFERENCE.findall(text) if name}
+
+
 # ----- the downward API
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")

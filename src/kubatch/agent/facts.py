@@ -22,6 +22,8 @@ class Capabilities:
 
     mounts: bool = False  # volumes at their mountPath
     users: bool = False  # any runAsUser and runAsGroup
+    groups: bool = False  # fsGroup and supplementalGroups
+    capabilities: frozenset[str] = frozenset()  # those a container may add
     probes: bool = False
     hooks: bool = False  # postStart and preStop
     uid: int = 0  # who containers run as when users is False
@@ -48,6 +50,23 @@ class Stopping:
     killed: Mapping[str, datetime] = field(default_factory=dict)  # SIGKILL sent last
 
 
+class VolumesState(Enum):
+    """How far a pod's volumes are."""
+
+    NONE = "none"  # this runtime mounts nothing
+    WANTED = "wanted"  # to be set up before a container starts
+    READY = "ready"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class MountTrouble:
+    """Volumes that could not be set up, and when to try again."""
+
+    until: datetime
+    delay: float  # seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What the agent keeps about a pod between decisions, and may lose without harm.
@@ -61,6 +80,7 @@ class Memory:
     stopping: Stopping | None = None
     deadline_told: bool = False
     backoff_told: frozenset[ContainerId] = frozenset()
+    mounting: MountTrouble | None = None
 
 
 NOTHING_KNOWN = Memory()
@@ -128,6 +148,7 @@ class PodFacts:
     memory: Memory
     host_ip: str
     runtime: str
+    volumes: VolumesState = VolumesState.NONE
 
     @property
     def full_name(self) -> str:
@@ -152,6 +173,7 @@ def read(
     host_ip: str,
     runtime: str,
     tails: Mapping[ContainerId, str] | None = None,
+    volumes: VolumesState = VolumesState.NONE,
 ) -> PodFacts:
     """The facts about a pod, every default filled in."""
     meta, spec, status = pod.metadata, pod.spec, pod.status
@@ -192,6 +214,7 @@ def read(
         else replace(memory, start_time=status.startTime),
         host_ip=host_ip,
         runtime=runtime,
+        volumes=volumes,
     )
 
 

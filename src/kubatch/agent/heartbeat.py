@@ -82,11 +82,20 @@ class Heartbeat:
         metadata = replace(known.metadata, labels=labels)
         return await self._client.update(NODES, replace(known, metadata=metadata))
 
+    async def _present(self) -> m.Node:
+        """The node as it is: others write into its status, too, and may have called it dead."""
+        try:
+            return await self._client.get(NODES, None, self._name)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+        return await self._registered()
+
     async def report(self, *, force: bool = False) -> None:
         """Write the node's status if it changed or it is time. Raises ApiError."""
         problem = await self._problem()
         for left in reversed(range(_TRIES)):
-            node = self._node or await self._registered()
+            node = await self._present()
             now = self._world.now()
             wanted = rules.with_status(
                 node, self._machine, name=self._name, address=self._address,
@@ -99,7 +108,6 @@ class Heartbeat:
             except ApiError as error:
                 if error.code not in (404, 409) or not left:
                     raise
-                self._node = None  # read again, or registered anew if somebody deleted it
                 continue
             for kind, reason, message in rules.changes(node, self._node):
                 self._recorder.record(self._node, kind, reason, message)

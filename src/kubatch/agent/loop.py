@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kubatch.agent import node as node_rules
+from kubatch.agent.env import PodContext
 from kubatch.agent.facts import Capabilities
 from kubatch.agent.heartbeat import Heartbeat
-from kubatch.agent.machine import read_machine
+from kubatch.agent.machine import home_of, read_machine
 from kubatch.agent.prepare import Host, logs_directory
-from kubatch.agent.record import PodRecord, by_pod, uid_of
+from kubatch.agent.record import PodRecord, Said, by_pod, uid_of
+from kubatch.agent.volumes import Tokens, Volumes
 from kubatch.agent.worker import PodWorker
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError
@@ -27,6 +29,7 @@ from kubatch.runtime.protocol import (
     Container,
     ContainerId,
     ContainerState,
+    Features,
     Runtime,
     RuntimeUnavailable,
 )
@@ -61,6 +64,7 @@ class Agent:
         container_env: Mapping[str, str] | None = None,
         machine: node_rules.Machine | None = None,
         settle: float = SETTLE,
+        tokens: Tokens | None = None,
     ) -> None:
         self.ready = asyncio.Event()  # the node is registered and its pods are known
         self.logs_dir = logs_directory(data_dir)
@@ -73,12 +77,20 @@ class Agent:
             runtime_name=runtime.name,
             logs=self.logs_dir,
             images=images,
-            capabilities=capabilities or Capabilities(uid=os.getuid(), gid=os.getgid()),
+            capabilities=capabilities or _capabilities(runtime.features),
             env=_own_env() if container_env is None else container_env,
             allocatable=node_rules.allocatable(machine),
+            home_of=home_of,
         )
+        self._volumes: Volumes | None = None
+        if self.host.capabilities.mounts:
+            context = PodContext(node_name, address, self.host.allocatable)
+            directory = data_dir.absolute() / "pods"
+            self._volumes = Volumes(client, world, directory, context, tokens=tokens)
         self._world = world
-        self._worker = PodWorker(client, runtime, world, recorder, self.host, settle=settle)
+        self._worker = PodWorker(
+            client, runtime, world, recorder, self.host, self._volumes, settle=settle
+        )
         self._heartbeat = Heartbeat(
             client, world, recorder, machine,
             name=node_name, address=address, runtime=f"{runtime.name}://{runtime.version}",
@@ -120,6 +132,8 @@ class Agent:
         if self._running:
             await self._stopped.wait()
             await self._runtime.close(kill=kill)
+            if kill and self._volumes is not None:
+                self._volumes.sweep(set())
 
     # ----- what wakes a pod
 
@@ -139,6 +153,11 @@ class Agent:
         elif not record.take(after):
             return  # the echo of our own write
         self._wake(record)
+
+    def explain(self, uid: str) -> Said | None:
+        """The last decision about a pod; None when it needs no looking after any more."""
+        record = self._records.get(uid)
+        return None if record is None else record.said
 
     async def _watch_runtime(self) -> None:
         while True:
@@ -179,12 +198,14 @@ class Agent:
             self._records[uid] = record
             self._wake(record)
         self._found = {}
-        self._sweep_logs()
+        self._sweep()
 
-    def _sweep_logs(self) -> None:
+    def _sweep(self) -> None:
+        kept = {uid for uid, record in self._records.items() if not record.gone}
+        if self._volumes is not None:
+            self._volumes.sweep(kept)
         if not self.logs_dir.is_dir():
             return
-        kept = {uid for uid, record in self._records.items() if not record.gone}
         for folder in self.logs_dir.iterdir():
             if folder.name.rpartition("_")[2] not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -220,10 +241,21 @@ class Agent:
         finally:
             record.worker = None
         if record.gone and not record.attempts and delay is None:
-            self._records.pop(record.uid, None)
+            if not self._is_cached(record):
+                self._records.pop(record.uid, None)
         elif delay is not None:
             loop = asyncio.get_running_loop()
             record.timer = loop.call_later(delay, self._wake, record)
+
+    def _is_cached(self, record: PodRecord) -> bool:
+        """Whether the cache still has a pod, which perhaps the API has no more.
+
+        Such a record stays: forgotten, the pod would be taken for a new one at its next late
+        event, and its containers would run again.
+        """
+        meta = record.pod.metadata if record.pod is not None else None
+        known = self._pods.get(meta.namespace, meta.name or "") if meta is not None else None
+        return known is not None and uid_of(known) == record.uid
 
     async def _turn(self, record: PodRecord) -> float | None:
         """One turn; the seconds after which the next is due."""
@@ -258,6 +290,18 @@ def _name(record: PodRecord) -> str:
     if record.pod is None or record.pod.metadata is None:
         return record.uid
     return f"{record.pod.metadata.namespace}/{record.pod.metadata.name}"
+
+
+def _capabilities(features: Features) -> Capabilities:
+    """What can be asked for here, beyond what every runtime does."""
+    return Capabilities(
+        mounts=features.mounts,
+        users=features.users,
+        groups=features.groups,
+        capabilities=features.capabilities,
+        uid=os.getuid(),
+        gid=os.getgid(),
+    )
 
 
 def _own_env() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 from pathlib import Path
 
 from kubatch.agent.node import Machine
@@ -29,6 +30,14 @@ def read_machine(disk: Path, max_pods: int) -> Machine:
         os_image=_os_image(),
         architecture=_ARCHITECTURES.get(kernel.machine, kernel.machine),
     )
+
+
+def home_of(uid: int) -> str:
+    """A user's home directory; the root when nobody has this id."""
+    try:
+        return pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return "/"
 
 
 def _text(path: str) -> str:

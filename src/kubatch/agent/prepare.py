@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from kubatch.agent.env import EnvError, PodContext, Sources, build, expand
 from kubatch.agent.facts import Capabilities, PodFacts, Problem
+from kubatch.agent.mounting import MountError, mounts
 from kubatch.agent.refuse import refusal
+from kubatch.agent.volumes import Mounted
 from kubatch.api import models as m
 from kubatch.runtime.images import ImageMap, argv
-from kubatch.runtime.protocol import ContainerId, ContainerSpec
+from kubatch.runtime.protocol import ContainerId, ContainerSpec, Isolation, Mount
 
 HOSTNAME_CHARS_MAX = 63
 
@@ -29,6 +31,7 @@ class Host:
     capabilities: Capabilities
     env: Mapping[str, str]  # what every container gets unless it says otherwise: PATH, HOME
     allocatable: Mapping[str, str] = field(default_factory=dict)
+    home_of: Callable[[int], str] = lambda uid: "/"
 
 
 def prepare(
@@ -38,15 +41,23 @@ def prepare(
     sources: Sources,
     host: Host,
     now: datetime,
+    volumes: Mapping[str, Mounted] | None = None,
+    more_mounts: tuple[Mount, ...] = (),
 ) -> ContainerSpec | Problem:
-    """Everything needed to run a container, in the order in which the kubelet looks at it."""
+    """Everything needed to run a container, in the order in which the kubelet looks at it.
+
+    `volumes` are those of the pod that are set up; `more_mounts` come before the container's own.
+    """
     why = refusal(container, facts.pod, host.capabilities, host.runtime_name)
     if why is not None:
         return Problem("CreateContainerConfigError", why, now, permanent=True)
     context = PodContext(host.node_name, host.address, host.allocatable)
     try:
         asked = build(facts.pod, container, sources, context)
-    except EnvError as error:
+        mounted = more_mounts
+        if host.capabilities.mounts:
+            mounted += mounts(container, volumes or {}, asked)
+    except (EnvError, MountError) as error:
         return Problem("CreateContainerConfigError", str(error), now)
     image = container.image or ""
     entry = host.images.resolve(image)
@@ -63,7 +74,11 @@ def prepare(
             now,
             permanent=True,
         )
+    isolation = _isolation(facts.pod, container, host)
     env = {**host.env, "HOSTNAME": hostname(facts.pod), **(entry.env if entry else {}), **asked}
+    if isolation is not None and isolation.user not in (None, host.capabilities.uid):
+        # cri: the home of the user as /etc/passwd has it
+        env["HOME"] = asked.get("HOME", host.home_of(isolation.user or 0))
     if container.tty:
         env.setdefault("TERM", "xterm")
     return ContainerSpec(
@@ -72,13 +87,48 @@ def prepare(
         env=env,
         working_dir=container.workingDir or (entry.working_dir if entry else None),
         log_path=log_path(host.logs, facts, container.name, attempt),
-        labels={
-            "io.kubernetes.pod.namespace": facts.namespace,
-            "io.kubernetes.pod.name": facts.name,
-            "io.kubernetes.pod.uid": facts.uid,
-            "io.kubernetes.container.name": container.name,
-        },
+        labels=_labels(facts, container),
+        tty=bool(container.tty),
+        stdin=bool(container.stdin),
+        stdin_once=bool(container.stdinOnce),
+        mounts=mounted,
+        isolation=isolation,
     )
+
+
+def _labels(facts: PodFacts, container: m.Container) -> dict[str, str]:
+    return {
+        "io.kubernetes.pod.namespace": facts.namespace,
+        "io.kubernetes.pod.name": facts.name,
+        "io.kubernetes.pod.uid": facts.uid,
+        "io.kubernetes.container.name": container.name,
+    }
+
+
+def _isolation(pod: m.Pod, container: m.Container, host: Host) -> Isolation | None:
+    """Who the container runs as, and what it may do; a container's own word counts first."""
+    if not host.capabilities.mounts:
+        return None
+    assert pod.spec is not None
+    own = container.securityContext or m.SecurityContext()
+    of_pod = pod.spec.securityContext or m.PodSecurityContext()
+    groups = list(of_pod.supplementalGroups or ())
+    if of_pod.fsGroup is not None:
+        groups.append(of_pod.fsGroup)
+    capabilities = own.capabilities or m.core_v1.Capabilities()
+    return Isolation(
+        hostname=host.node_name if pod.spec.hostNetwork else hostname(pod),
+        user=of_pod.runAsUser if own.runAsUser is None else own.runAsUser,
+        group=of_pod.runAsGroup if own.runAsGroup is None else own.runAsGroup,
+        groups=tuple(dict.fromkeys(groups)),
+        read_only_root=bool(own.readOnlyRootFilesystem),
+        capabilities_add=_names(capabilities.add),
+        capabilities_drop=_names(capabilities.drop),
+    )
+
+
+def _names(capabilities: list[str] | None) -> frozenset[str]:
+    return frozenset(name.upper().removeprefix("CAP_") for name in capabilities or ())
 
 
 def hostname(pod: m.Pod) -> str:

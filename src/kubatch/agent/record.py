@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from kubatch.agent.facts import NOTHING_KNOWN, Memory
+from kubatch.agent.volumes import Mounted
 from kubatch.api import models as m
 from kubatch.runtime.protocol import Container, ContainerId, ContainerState
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The last decision about a pod, in words."""
+
+    because: str
+    at: datetime
+    wake_at: datetime | None
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +40,11 @@ class PodRecord:
     # The status last written and what the API made of it: equal to both, nothing is to be written.
     written: m.PodStatus | None = None
     answered: m.PodStatus | None = None
+    said: Said | None = None
+    volumes: Mapping[str, Mounted] | None = None  # once they are set up
+    released: bool = False  # they were removed
+    refresh_at: datetime | None = None  # when what volumes hold is compared with the API again
+    shown_by_volumes: object = None  # the pod's own fields that volumes may hold, as of then
 
     def learn(self, seen: Container) -> bool:
         """Take an observation; whether it says something new. An end is never taken back."""

@@ -15,6 +15,7 @@ def refusal(
     """Why the container must not be started here; None when it may."""
     return (
         _mounts(container, capabilities, runtime)
+        or _sharing(container, pod, capabilities, runtime)
         or _identity(container, pod, capabilities, runtime)
         or _probes(container, capabilities, runtime)
         or _restart_rules(container)
@@ -22,9 +23,9 @@ def refusal(
 
 
 def _mounts(container: m.Container, capabilities: Capabilities, runtime: str) -> str | None:
-    if capabilities.mounts:
-        return None
     for mount in container.volumeMounts or ():
+        if capabilities.mounts:
+            break
         return (
             f'volume "{mount.name}" cannot be mounted at {mount.mountPath}: the {runtime} runtime '
             "gives containers no file system of their own; remove the volumeMount or use a "
@@ -35,6 +36,41 @@ def _mounts(container: m.Container, capabilities: Capabilities, runtime: str) ->
             f'volume "{device.name}" cannot be attached at {device.devicePath}: the {runtime} '
             "runtime has no block devices; remove the volumeDevice"
         )
+    return None
+
+
+def _sharing(
+    container: m.Container, pod: m.Pod, capabilities: Capabilities, runtime: str
+) -> str | None:
+    """What would open a runtime that keeps containers apart."""
+    if not capabilities.mounts:
+        return None
+    assert pod.spec is not None
+    own = container.securityContext or m.SecurityContext()
+    of_pod = pod.spec.securityContext or m.PodSecurityContext()
+    if own.privileged:
+        return f"privileged containers are not possible with the {runtime} runtime"
+    for name in ("hostPID", "hostIPC"):
+        if getattr(pod.spec, name):
+            return f"{name} is not possible with the {runtime} runtime; remove it"
+    if pod.spec.shareProcessNamespace and len(pod.spec.containers) > 1:
+        return (
+            "shareProcessNamespace is not possible with more than one container: the "
+            f"{runtime} runtime gives each its own; remove the field"
+        )
+    if not capabilities.groups:
+        for name in ("fsGroup", "supplementalGroups"):
+            if getattr(of_pod, name):
+                return (
+                    f"securityContext.{name} needs a node that runs as root: the {runtime} "
+                    "runtime has only its own user's group; remove the field"
+                )
+    for name in (own.capabilities.add if own.capabilities is not None else None) or ():
+        if name.upper().removeprefix("CAP_") not in capabilities.capabilities:
+            return (
+                f"capability {name} cannot be added: it would reach this machine, whose network "
+                f"and kernel the {runtime} runtime's containers share"
+            )
     return None
 
 

@@ -109,7 +109,25 @@ def _container(
         ),
         resources=resources,
         allocatedResources=resources.requests,
+        volumeMounts=_volume_mounts(c.spec),
     )
+
+
+def _volume_mounts(container: m.Container) -> list[m.core_v1.VolumeMountStatus] | None:
+    return [
+        m.core_v1.VolumeMountStatus(
+            name=mount.name,
+            mountPath=mount.mountPath,
+            readOnly=mount.readOnly or None,
+            # What is mounted read-only here is so with everything below it.
+            recursiveReadOnly=None
+            if not mount.readOnly
+            else "Enabled"
+            if mount.recursiveReadOnly in ("Enabled", "IfPossible")
+            else "Disabled",
+        )
+        for mount in container.volumeMounts or ()
+    ] or None
 
 
 def _held_back(

@@ -1,16 +1,18 @@
-"""Logs of this node's containers: which attempt is meant, and its text.
+"""Logs of this node's containers, programs run in them, and connections to their ports.
 
 pkg/registry/core/pod/strategy.go: LogLocation; pkg/kubelet/kubelet.go: GetKubeletContainerLogs,
-validateContainerLogStatus. The messages are theirs.
+validateContainerLogStatus, GetExec, GetAttach, GetPortForward. The messages are theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from kubatch.agent.dial import dial
 from kubatch.agent.facts import container_id
 from kubatch.agent.logs import LogOptions, read
 from kubatch.agent.prepare import logs_directory, pod_log_directory
@@ -18,8 +20,23 @@ from kubatch.agent.status import is_terminal
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError, bad_request
 from kubatch.api.resource import PODS
-from kubatch.client.protocol import Client
-from kubatch.runtime.protocol import ContainerId, Runtime
+from kubatch.client.protocol import (
+    Client,
+    Dialer,
+    NodeRefused,
+    Opener,
+    Session,
+    StreamFailed,
+    StreamOptions,
+)
+from kubatch.runtime.protocol import (
+    ContainerId,
+    ContainerNotFound,
+    ContainerState,
+    ExecFailed,
+    Runtime,
+    RuntimeUnavailable,
+)
 from kubatch.world import World
 
 
@@ -30,6 +47,7 @@ class AgentStreams:
         self, client: Client, runtime: Runtime, data_dir: Path, world: World | None = None
     ) -> None:
         self._client = client
+        self._containers = runtime
         self._runtime = runtime.name
         self._logs = logs_directory(data_dir)
         self._world = world or World()
@@ -58,6 +76,65 @@ class AgentStreams:
             shown = container_id(self._runtime, id)
             yield f"unable to retrieve container logs for {shown}".encode()
 
+    async def exec(
+        self,
+        namespace: str,
+        name: str,
+        container: str,
+        command: Sequence[str],
+        options: StreamOptions,
+    ) -> Opener:
+        """Run a program in a running container."""
+        id = await self._running(namespace, name, container)
+
+        async def start() -> Session:
+            with _told(id):
+                return await self._containers.exec(
+                    id, command, tty=options.tty, stdin=options.stdin
+                )
+
+        return start
+
+    async def attach(
+        self, namespace: str, name: str, container: str, options: StreamOptions
+    ) -> Opener:
+        """Attach to a running container."""
+        id = await self._running(namespace, name, container)
+
+        async def start() -> Session:
+            with _told(id):
+                return await self._containers.attach(id, stdin=options.stdin)
+
+        return start
+
+    async def port_forward(self, namespace: str, name: str) -> Dialer:
+        """Connect to ports of a pod, which are those of this machine."""
+        pod = await self._client.get(PODS, namespace, name)
+        if not await self._attempts_running(pod):
+            raise NodeRefused(500, "", f'pod not found ("{name}_{namespace}")')
+        return dial
+
+    async def _running(self, namespace: str, name: str, container: str) -> ContainerId:
+        """The attempt that runs. It is the runtime that knows: a status may lag behind."""
+        pod = await self._client.get(PODS, namespace, name)
+        container = choose_container(pod, container)
+        found = [id for id in await self._attempts_running(pod) if id.container == container]
+        if not found:
+            raise NodeRefused(500, "", f'container not found ("{container}")')
+        return max(found)
+
+    async def _attempts_running(self, pod: m.Pod) -> list[ContainerId]:
+        assert pod.metadata is not None
+        try:
+            known = await self._containers.observe()
+        except RuntimeUnavailable as error:
+            raise NodeRefused(500, "", str(error)) from error
+        return [
+            c.id
+            for c in known
+            if c.id.pod_uid == pod.metadata.uid and c.state is ContainerState.RUNNING
+        ]
+
     async def _has_ended(self, namespace: str, name: str, id: ContainerId) -> bool:
         """Whether the API shows an attempt as ended, or no more."""
         try:
@@ -75,6 +152,17 @@ class AgentStreams:
             or status.state.running is None
             or status.restartCount != id.attempt
         )
+
+
+@contextmanager
+def _told(id: ContainerId) -> Iterator[None]:
+    """The runtime's errors as those of a stream."""
+    try:
+        yield
+    except ContainerNotFound:
+        raise StreamFailed(f'container not found ("{id.container}")') from None
+    except (ExecFailed, RuntimeUnavailable) as error:
+        raise StreamFailed(str(error)) from error
 
 
 def choose_container(pod: m.Pod, container: str) -> str:

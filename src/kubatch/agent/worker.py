@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,18 +19,29 @@ from kubatch.agent.decide import (
     Emit,
     ForgetPod,
     PodDecision,
+    ReleaseVolumes,
     RemoveContainer,
+    SetUpVolumes,
     Signal,
     StartContainer,
     bury,
     decide,
 )
 from kubatch.agent.env import References, Sources, references
-from kubatch.agent.facts import ContainerFacts, Kind, PodFacts, Problem
+from kubatch.agent.facts import (
+    ContainerFacts,
+    Kind,
+    MountTrouble,
+    PodFacts,
+    Problem,
+    VolumesState,
+)
 from kubatch.agent.logs import message_from_log
-from kubatch.agent.prepare import Host, log_path, pod_log_directory, prepare
-from kubatch.agent.record import PodRecord
+from kubatch.agent.pod_files import hosts, lay_out, message, node_hosts
+from kubatch.agent.prepare import Host, hostname, log_path, pod_log_directory, prepare
+from kubatch.agent.record import PodRecord, Said
 from kubatch.agent.status import is_terminal
+from kubatch.agent.volumes import Volumes, changes
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import CONFIGMAPS, PODS, SECRETS, Resource
@@ -38,8 +49,10 @@ from kubatch.client.protocol import Client
 from kubatch.reconcile.events import Recorder
 from kubatch.runtime.protocol import (
     Container,
+    ContainerId,
     ContainerNotFound,
     ContainerState,
+    Mount,
     Runtime,
 )
 from kubatch.world import World
@@ -47,6 +60,12 @@ from kubatch.world import World
 # So many pods under way double the time for a start to settle; it never grows beyond the maximum.
 SETTLE_SHARE = 4
 SETTLE_MAX = 1.0
+
+MOUNT_RETRY = 0.5
+MOUNT_RETRY_MAX = 122.0
+# pkg/kubelet/apis/config/v1beta1/defaults.go: syncFrequency, and up to half as much again
+REFRESH = 60.0
+REFRESH_JITTER = 0.5
 
 T = TypeVar("T")
 Teller = Callable[[str, str, str], None]
@@ -62,9 +81,11 @@ class PodWorker:
         world: World,
         recorder: Recorder,
         host: Host,
+        volumes: Volumes | None = None,
         *,
         settle: float,
     ) -> None:
+        self._volumes = volumes  # None: the runtime mounts nothing
         self._client = client
         self._runtime = runtime
         self._world = world
@@ -79,7 +100,8 @@ class PodWorker:
         """Do all that can be done now; when to come back. Raises ApiError, RuntimeUnavailable."""
         self._under_way += 1
         try:
-            return await self._turn(record)
+            wake_at = await self._turn(record)
+            return await self._refreshed(record, wake_at)
         finally:
             self._under_way -= 1
 
@@ -89,11 +111,14 @@ class PodWorker:
             record.wanted.clear()
             facts, decision = self._decide(record)
             record.memory = decision.memory
+            record.said = Said(decision.because, self._world.now(), decision.wake_at)
             for command in decision.commands:
                 await self._carry_out(record, facts, command)
             if any(isinstance(c, StartContainer) for c in decision.commands):
                 started = True
                 continue  # what to show depends on how it went
+            if SetUpVolumes() in decision.commands:
+                continue
             if not record.needs(decision.status):
                 return decision.wake_at
             status = decision.status
@@ -118,20 +143,24 @@ class PodWorker:
             host_ip=self._host.address,
             runtime=self._host.runtime_name,
             tails=record.tails,
+            volumes=self._volumes_of(record),
         )
         return facts, decide(facts, now)
 
     def _read_tails(self, record: PodRecord) -> None:
-        """The log's end of failed attempts whose containers want it as their message."""
+        """What attempts left as their message, or their log's end where they want that."""
         assert record.pod is not None
         assert record.pod.spec is not None
         assert record.pod.metadata is not None
         meta = record.pod.metadata
         for spec in (*(record.pod.spec.initContainers or ()), *record.pod.spec.containers):
-            if spec.terminationMessagePolicy != "FallbackToLogsOnError":
-                continue
+            falls_back = spec.terminationMessagePolicy == "FallbackToLogsOnError"
             for id, attempt in record.attempts.items():
-                if id.container != spec.name or id in record.tails or not _ran_and_failed(attempt):
+                if id.container != spec.name or id in record.tails:
+                    continue
+                if self._volumes is not None and attempt.state is ContainerState.EXITED:
+                    record.tails[id] = message(self._volumes.directory(record.uid), id)
+                if not falls_back or not _ran_and_failed(attempt) or record.tails.get(id):
                     continue
                 folder = pod_log_directory(
                     self._host.logs, meta.namespace or "default", meta.name or "", record.uid
@@ -150,6 +179,10 @@ class PodWorker:
                 except ContainerNotFound:
                     record.lost(command.id)
                     record.wanted.set()
+            case SetUpVolumes():
+                await self._set_up_volumes(record)
+            case ReleaseVolumes():
+                await self._release_volumes(record)
             case RemoveContainer():
                 await self._remove(record, facts, command)
             case DeletePod():
@@ -157,6 +190,7 @@ class PodWorker:
             case Emit():
                 self._emit(record, command)
             case ForgetPod():
+                await self._release_volumes(record)
                 self._delete_logs(record)
 
     # ----- containers
@@ -166,7 +200,11 @@ class PodWorker:
         wanted = references(container.spec)
         sources = await self._sources(facts.namespace, wanted) if wanted else Sources()
         now = self._world.now()
-        spec = prepare(facts, container.spec, command.attempt, sources, self._host, now)
+        id = ContainerId(facts.uid, container.name, command.attempt)
+        more = self._lay_out(facts, container.spec, id)
+        spec = prepare(
+            facts, container.spec, command.attempt, sources, self._host, now, record.volumes, more
+        )
         told = self._telling(record, container)
         image = container.spec.image or ""
         pulled = f'Container image "{image}" already present on machine'
@@ -220,6 +258,66 @@ class PodWorker:
             id = command.id
             _unlink(log_path(self._host.logs, facts, id.container, id.attempt))
 
+    # ----- volumes
+
+    def _volumes_of(self, record: PodRecord) -> VolumesState:
+        if self._volumes is None:
+            return VolumesState.NONE
+        if record.released:
+            return VolumesState.RELEASED
+        return VolumesState.WANTED if record.volumes is None else VolumesState.READY
+
+    async def _set_up_volumes(self, record: PodRecord) -> None:
+        assert self._volumes is not None
+        assert record.pod is not None
+        mounted, problems = await self._volumes.set_up(record.pod)
+        trouble = None
+        if problems:
+            # pkg/util/goroutinemap/exponentialbackoff: from half a second to two minutes
+            before = record.memory.mounting
+            delay = MOUNT_RETRY if before is None else min(before.delay * 2, MOUNT_RETRY_MAX)
+            trouble = MountTrouble(self._world.now() + timedelta(seconds=delay), delay)
+            for problem in problems:
+                self._emit(record, Emit("Warning", "FailedMount", problem))
+        else:
+            record.volumes = mounted
+        record.memory = replace(record.memory, mounting=trouble)
+
+    async def _release_volumes(self, record: PodRecord) -> None:
+        if self._volumes is not None:
+            await self._volumes.release(record.uid)
+        record.volumes, record.released = None, True
+
+    async def _refreshed(self, record: PodRecord, wake_at: datetime | None) -> datetime | None:
+        """Bring volumes up to date when it is time; when to come back."""
+        pod = record.pod
+        if self._volumes is None or pod is None or record.gone or record.released:
+            return wake_at
+        if not changes(pod) or all(
+            a.state is not ContainerState.RUNNING for a in record.attempts.values()
+        ):
+            return wake_at
+        assert pod.metadata is not None
+        now, shown = self._world.now(), (pod.metadata.labels, pod.metadata.annotations)
+        due = record.refresh_at
+        if due is None or now >= due or shown != record.shown_by_volumes:
+            if due is not None:
+                await self._volumes.refresh(pod)
+            share = 1 + self._world.rng.random() * REFRESH_JITTER
+            due = record.refresh_at = now + timedelta(seconds=REFRESH * share)
+            record.shown_by_volumes = shown
+        return due if wake_at is None else min(wake_at, due)
+
+    def _lay_out(
+        self, facts: PodFacts, container: m.Container, id: ContainerId
+    ) -> tuple[Mount, ...]:
+        """The files of one attempt that are no volume's."""
+        if self._volumes is None:
+            return ()
+        directory = self._volumes.directory(facts.uid)
+        text = hosts(facts.pod, hostname(facts.pod), self._host.address, node_hosts())
+        return lay_out(directory, container, id, text)
+
     # ----- the API
 
     async def _settle(self, record: PodRecord) -> bool:
@@ -272,7 +370,8 @@ class PodWorker:
             answer = await self._client.delete(
                 PODS, meta.namespace, meta.name or "", grace_period_seconds=0, uid=record.uid
             )
-            record.take(answer)
+            if answer is not None:
+                record.take(answer)
         except ApiError as error:
             if error.code not in (404, 409):
                 raise

@@ -30,6 +30,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_json",
+    "from_answer",
     "from_dict",
     "from_wire",
     "parse_json",
@@ -57,10 +58,18 @@ def copy(obj: T) -> T:
     return _decoded(type(obj), _encoder.encode(obj))
 
 
-def _decoded(model: type[T], data: bytes) -> T:
+def _decoded(model: type[T], data: bytes | msgspec.Raw) -> T:
     if model is EventsV1Event:
         return to_struct(model, msgspec.json.decode(data))
     return cast(T, _decoder(cast(Any, model)).decode(data))
+
+
+def from_answer(model: type[T], data: bytes | msgspec.Raw) -> T:
+    """The Struct of an object as a server sends it. Raises msgspec.ValidationError, DecodeError.
+
+    A server's objects are complete and well-formed: Go's rules need not be applied again.
+    """
+    return _decoded(model, data)
 
 
 def to_plain(struct: Any) -> Any:

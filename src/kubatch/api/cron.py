@@ -7,6 +7,7 @@ Five fields (minute, hour, day of month, month, day of week) or a descriptor suc
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -17,6 +18,7 @@ from kubatch.api.fields import show
 
 # The search gives up after this many years: `59 23 31 2 *` never comes.
 YEARS_AHEAD_MAX = 5
+_MINUTE = timedelta(minutes=1)
 _MONTHS = dict(
     zip(
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
@@ -52,6 +54,13 @@ class Schedule(Protocol):
         """The first moment after the one given, in UTC; None when there is none."""
         ...
 
+    def latest(self, after: datetime, until: datetime) -> datetime | None:
+        """The last moment that next() reaches when it starts at `after` and never passes `until`.
+
+        However many lie between, this takes no more steps than one next().
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Every:
@@ -60,7 +69,16 @@ class Every:
     delay: timedelta
 
     def next(self, after: datetime) -> datetime | None:
-        return after.astimezone(UTC).replace(microsecond=0) + self.delay
+        try:
+            return after.astimezone(UTC).replace(microsecond=0) + self.delay
+        except OverflowError:
+            return None
+
+    def latest(self, after: datetime, until: datetime) -> datetime | None:
+        first = self.next(after)
+        if first is None or first > until:
+            return None
+        return first + (until - first) // self.delay * self.delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,34 +106,94 @@ class Fields:
             return by_date and by_weekday
         return by_date or by_weekday
 
+    @property
+    def _empty(self) -> bool:
+        return not (self.minutes and self.hours and self.months)
+
     def next(self, after: datetime) -> datetime | None:
         """Walks real instants, so a skipped hour is skipped and a repeated one comes twice."""
-        if not (self.minutes and self.hours and self.months):
+        if self._empty:
             return None
-        moment = after.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-        year_max = moment.astimezone(self.zone).year + YEARS_AHEAD_MAX
-        while True:
-            local = moment.astimezone(self.zone)
-            if local.year > year_max:
-                return None
-            if not self._day_matches(local):
-                moment = _day_after(moment, local, self.zone)
-            elif local.hour not in self.hours:
-                # Offsets are whole minutes: step to the next change of the local hour.
-                moment += timedelta(minutes=60 - local.minute)
-            elif local.minute not in self.minutes:
-                moment += timedelta(minutes=1)
-            else:
-                return moment
+        try:
+            moment = after.astimezone(UTC).replace(second=0, microsecond=0) + _MINUTE
+            year_max = moment.astimezone(self.zone).year + YEARS_AHEAD_MAX
+            while True:
+                local = moment.astimezone(self.zone)
+                if local.year > year_max:
+                    return None
+                jumps = self._ahead(local)
+                if not jumps:
+                    return moment
+                moment = self._jump(moment, local, jumps)
+        except OverflowError:  # the end of the calendar
+            return None
 
+    def latest(self, after: datetime, until: datetime) -> datetime | None:
+        """As next(), walking back from the end."""
+        if self._empty:
+            return None
+        moment = until.astimezone(UTC).replace(second=0, microsecond=0)
+        try:
+            year_min = moment.astimezone(self.zone).year - YEARS_AHEAD_MAX
+            while moment > after:
+                local = moment.astimezone(self.zone)
+                if local.year < year_min:
+                    return None
+                jumps = self._behind(local)
+                if not jumps:
+                    return moment
+                moment = self._jump(moment, local, jumps)
+        except OverflowError:
+            return None
+        return None
 
-def _day_after(moment: datetime, local: datetime, zone: tzinfo) -> datetime:
-    """The first instant of the next local day, whatever the clock does at midnight."""
-    midnight = (local.replace(tzinfo=None) + timedelta(days=1)).replace(hour=0, minute=0)
-    guess = midnight.replace(tzinfo=zone).astimezone(UTC)
-    while guess.astimezone(zone).date() < midnight.date():
-        guess += timedelta(minutes=1)
-    return max(guess, moment + timedelta(minutes=1))
+    def _ahead(self, local: datetime) -> tuple[int, ...]:
+        """How many minutes pass without a match: several guesses, the longest first.
+
+        Each holds while the clock is not changed; empty when this minute matches.
+        """
+        hour = 60 - local.minute
+        if self._day_matches(local):
+            if local.hour not in self.hours:
+                there = next((h for h in range(local.hour + 1, 24) if h in self.hours), 24)
+                return ((there - local.hour - 1) * 60 + hour, hour)
+            if local.minute in self.minutes:
+                return ()
+            there = next((m for m in range(local.minute + 1, 60) if m in self.minutes), 60)
+            return (there - local.minute,)
+        day = (23 - local.hour) * 60 + hour
+        if local.month in self.months:
+            return (day, hour)
+        days = monthrange(local.year, local.month)[1] - local.day
+        return (days * 1440 + day, day, hour)
+
+    def _behind(self, local: datetime) -> tuple[int, ...]:
+        """As _ahead, to the last minute before this one that may match."""
+        hour = -local.minute - 1
+        if self._day_matches(local):
+            if local.hour not in self.hours:
+                there = next((h for h in range(local.hour - 1, -1, -1) if h in self.hours), -1)
+                return ((there + 1 - local.hour) * 60 + hour, hour)
+            if local.minute in self.minutes:
+                return ()
+            there = next((m for m in range(local.minute - 1, -1, -1) if m in self.minutes), -1)
+            return (there - local.minute,)
+        day = -local.hour * 60 + hour
+        if local.month in self.months:
+            return (day, hour)
+        return ((1 - local.day) * 1440 + day, day, hour)
+
+    def _jump(self, moment: datetime, local: datetime, jumps: tuple[int, ...]) -> datetime:
+        """The first of these jumps, in minutes, in which the zone's offset stays what it is.
+
+        When there is none, the clock is changed within the hour: one minute in their direction.
+        """
+        offset = local.utcoffset()
+        for minutes in jumps:
+            there = moment + timedelta(minutes=minutes)
+            if there.astimezone(self.zone).utcoffset() == offset:
+                return there
+        return moment + (_MINUTE if jumps[0] > 0 else -_MINUTE)
 
 
 # ----- parsing

@@ -30,8 +30,15 @@ def key(path: str, k: str) -> str:
     return f"{path}[{k}]"
 
 
+class Members(dict[str, Any]):
+    """A Go struct inside a message: its members keep their order, where a map's keys are sorted."""
+
+
 def show(value: Any) -> str:
-    """A value as Kubernetes quotes it in messages: strings quoted, numbers bare, others JSON."""
+    """A value as Kubernetes quotes it in messages: strings quoted, numbers bare, others JSON.
+
+    Keys of maps are sorted, as encoding/json does.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
@@ -40,7 +47,16 @@ def show(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, int | float):
         return str(value)
-    return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(_sorted(value)).decode()
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value, order="deterministic")
+    if isinstance(value, dict):
+        items = value.items() if isinstance(value, Members) else sorted(value.items())
+        return {k: _sorted(v) for k, v in items}
+    return [_sorted(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def invalid(path: str, value: Any, why: str) -> Cause:

@@ -23,6 +23,7 @@ OPERATIONS_MAX = 10_000
 COPIED_BYTES_MAX = 3 * 1024 * 1024
 
 _INDEX = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_INDEX_CHARACTERS_MAX = 20  # more than strconv.Atoi reads; Python would refuse thousands
 _TEXTS = ("op", "from", "path")
 
 
@@ -197,6 +198,8 @@ def _position(holder: list[Any], key: str, extra: int = 0) -> int:
     if not _INDEX.fullmatch(key):
         raise _Refused(f"value was not a proper array index: '{key}'")
     size = len(holder) + extra
+    if len(key) > _INDEX_CHARACTERS_MAX:
+        raise _Refused(f"Unable to access invalid index: {key}")
     at = int(key)
     if not -size <= at < size:
         raise _Refused(f"Unable to access invalid index: {at}")

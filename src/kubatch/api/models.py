@@ -35,14 +35,53 @@ def _stand_in_for_parents() -> list[str]:
 _stood_in = _stand_in_for_parents()
 
 from lightkube.models import (
+    apps_v1,
     authentication_v1,
     authorization_v1,
+    autoscaling_v1,
     batch_v1,
     coordination_v1,
     core_v1,
+    discovery_v1,
     events_v1,
     meta_v1,
+    policy_v1,
+    rbac_v1,
+    scheduling_v1,
 )
+from lightkube.models.apps_v1 import (
+    ReplicaSet,
+    ReplicaSetCondition,
+    ReplicaSetSpec,
+    ReplicaSetStatus,
+)
+from lightkube.models.authentication_v1 import (
+    BoundObjectReference,
+    SelfSubjectReview,
+    SelfSubjectReviewStatus,
+    TokenRequest,
+    TokenRequestSpec,
+    TokenRequestStatus,
+    TokenReview,
+    TokenReviewStatus,
+    UserInfo,
+)
+from lightkube.models.authorization_v1 import (
+    LocalSubjectAccessReview,
+    NonResourceAttributes,
+    NonResourceRule,
+    ResourceAttributes,
+    ResourceRule,
+    SelfSubjectAccessReview,
+    SelfSubjectAccessReviewSpec,
+    SelfSubjectRulesReview,
+    SelfSubjectRulesReviewSpec,
+    SubjectAccessReview,
+    SubjectAccessReviewSpec,
+    SubjectAccessReviewStatus,
+    SubjectRulesReviewStatus,
+)
+from lightkube.models.autoscaling_v1 import Scale, ScaleSpec, ScaleStatus
 from lightkube.models.batch_v1 import (
     CronJob,
     CronJobSpec,
@@ -74,6 +113,9 @@ from lightkube.models.core_v1 import (
     ContainerStateTerminated,
     ContainerStateWaiting,
     ContainerStatus,
+    EndpointAddress,
+    Endpoints,
+    EndpointSubset,
     EnvFromSource,
     EnvVar,
     EnvVarSource,
@@ -84,6 +126,10 @@ from lightkube.models.core_v1 import (
     HostIP,
     Lifecycle,
     LifecycleHandler,
+    LimitRange,
+    LimitRangeItem,
+    LimitRangeSpec,
+    LoadBalancerStatus,
     Namespace,
     NamespaceCondition,
     NamespaceSpec,
@@ -101,6 +147,12 @@ from lightkube.models.core_v1 import (
     NodeSystemInfo,
     ObjectFieldSelector,
     ObjectReference,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus,
+    PersistentVolumeSpec,
+    PersistentVolumeStatus,
     Pod,
     PodCondition,
     PodIP,
@@ -108,21 +160,30 @@ from lightkube.models.core_v1 import (
     PodSecurityContext,
     PodSpec,
     PodStatus,
+    PodTemplate,
     PodTemplateSpec,
     PreferredSchedulingTerm,
     Probe,
     ResourceFieldSelector,
+    ResourceQuota,
+    ResourceQuotaSpec,
+    ResourceQuotaStatus,
     ResourceRequirements,
     Secret,
     SecretEnvSource,
     SecretKeySelector,
     SecurityContext,
+    Service,
     ServiceAccount,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
     Taint,
     Toleration,
     Volume,
     VolumeMount,
 )
+from lightkube.models.discovery_v1 import Endpoint, EndpointPort, EndpointSlice
 from lightkube.models.events_v1 import Event as EventsV1Event
 from lightkube.models.events_v1 import EventSeries as EventsV1EventSeries
 from lightkube.models.meta_v1 import (
@@ -135,6 +196,23 @@ from lightkube.models.meta_v1 import (
     OwnerReference,
     Preconditions,
 )
+from lightkube.models.policy_v1 import (
+    Eviction,
+    PodDisruptionBudget,
+    PodDisruptionBudgetSpec,
+    PodDisruptionBudgetStatus,
+)
+from lightkube.models.rbac_v1 import (
+    AggregationRule,
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleRef,
+    Subject,
+)
+from lightkube.models.scheduling_v1 import PriorityClass
 
 for _name in _stood_in:
     del sys.modules[_name]

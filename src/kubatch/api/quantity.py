@@ -8,6 +8,7 @@ zero. Amounts are kept in billionths as whole numbers, so nothing here is inexac
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -123,6 +124,24 @@ def _canonical(text: str) -> str:
         return _binary(nanos // _NANOS)
     mantissa, power = _engineering(nanos)
     if parts.form != "exponent" and power in _SUFFIX_OF_POWER:
+        return f"{mantissa}{_SUFFIX_OF_POWER[power]}"
+    return f"{mantissa}e{power}" if power else str(mantissa)
+
+
+def summed(texts: Iterable[str]) -> str:
+    """The sum of quantities, in the suffix family of the first that is not zero (Quantity.Add)."""
+    nanos, form = 0, ""
+    for text in texts:
+        amount = _nanos(text)
+        nanos += amount
+        if amount and not form:
+            form = _split(text).form
+    if form == "binary" and nanos % _NANOS == 0 and abs(nanos) >= 1024 * _NANOS:
+        return _binary(nanos // _NANOS)
+    if not nanos:
+        return "0"
+    mantissa, power = _engineering(nanos)
+    if form != "exponent" and power in _SUFFIX_OF_POWER:
         return f"{mantissa}{_SUFFIX_OF_POWER[power]}"
     return f"{mantissa}e{power}" if power else str(mantissa)
 

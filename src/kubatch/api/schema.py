@@ -24,6 +24,8 @@ _PACKAGES = {
     "apiv1": "core/v1",
     "v1": "core/v1",
 }
+# Versions whose types are those of another version, and which wire.json lists under that one.
+_SAME_TYPES = {"authentication/v1beta1": "authentication/v1"}
 # The last part of an API group, as wire.json spells groups.
 _GROUPS = {
     "": "core",
@@ -91,7 +93,8 @@ def _tables() -> dict[str, dict[str, list[tuple[str, int, str, str]]]]:
 
 def group_version(group: str, version: str) -> str:
     """An API group and version as wire.json names them: `core/v1`, `events/v1`."""
-    return f"{_GROUPS.get(group, group)}/{version}"
+    name = f"{_GROUPS.get(group, group)}/{version}"
+    return _SAME_TYPES.get(name, name)
 
 
 def has(home: str, name: str) -> bool:
@@ -114,11 +117,6 @@ def root(group: str, version: str, kind: str) -> Message:
     string = _resolve("meta/v1", "string")
     type_meta = {n: Field(n, string, False, True) for n in ("kind", "apiVersion")}
     return Message(plain.name, {**type_meta, **plain.fields}, plain.always)
-
-
-def message_group(group: str, version: str) -> str:
-    """An API group and version as wire.json spells them: `core/v1`, `events/v1`."""
-    return f"{_GROUPS.get(group, group)}/{version}"
 
 
 @cache

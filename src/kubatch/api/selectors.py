@@ -19,7 +19,7 @@ from kubatch.api.names import label_key_errors, label_value_errors
 # As the operators are spelled in error messages (selection/operator.go).
 _BINARY_OPERATORS = "in, notin, =, ==, !=, gt, lt"
 _SPELLING = {"=": "=", "==": "==", "!=": "!=", "gt": ">", "lt": "<"}
-_INT64 = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_INT64 = re.compile(r"[+-]?0*[0-9]{1,19}", re.ASCII)
 
 Test = Callable[[str | None], bool]
 
@@ -71,7 +71,8 @@ def _int64(text: str) -> int | None:
     """strconv.ParseInt(text, 10, 64), or None where it fails."""
     if not _INT64.fullmatch(text):
         return None
-    number = int(text)
+    sign, digits = text[:1], text.lstrip("+-0") or "0"
+    number = -int(digits) if sign == "-" else int(digits)
     return number if -(2**63) <= number < 2**63 else None
 
 

@@ -137,8 +137,13 @@ _MODELS_REQUIRE: dict[str, dict[str, Any]] = {
     "ContainerRestartRuleOnExitCodes": {"operator": ""},
     "ImageVolumeStatus": {"imageRef": ""},
     "NodeAllocatableResourceClaimStatus": {"resources": {}},
+    # Only the Go types leave these out; validation asks for them (of a time: any but the first).
+    "Condition": {"lastTransitionTime": "0001-01-01T00:00:00Z"},
+    "ReplicaSetSpec": {"selector": {}},
+    "ScaleIOPersistentVolumeSource": {"secretRef": {}},
     "PodCertificateProjection": {"keyType": "", "signerName": ""},
     "ScaleIOVolumeSource": {"secretRef": {"name": ""}},
+    "TokenReviewSpec": {"token": ""},
 }
 
 
@@ -182,7 +187,11 @@ def from_wire(resource: Resource[T], body: Unmarshalled) -> tuple[T, list[str]]:
     earlier = [] if body.duplicates else body.strict_errors
     plan = _plan(resource.group, resource.version, resource.kind)
     plain = _read(plan, body.value, walk, None)
-    plain.setdefault("metadata", {})
+    metadata = plain.setdefault("metadata", {})
+    sent = body.value.get("metadata")
+    if isinstance(sent, dict) and sent.get("managedFields") == []:
+        # Go tells an empty list from none, and here it matters: it ends the tracking of an object.
+        metadata["managedFields"] = []
     try:
         return to_struct(resource.model, plain), [*earlier, *walk.errors]
     except msgspec.ValidationError as error:

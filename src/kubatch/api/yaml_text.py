@@ -23,6 +23,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
+# No field holds a longer number, and Python refuses thousands of digits.
+_NUMBER_CHARACTERS_MAX = 400
 _RESOLVERS = (
     (
         "bool",
@@ -142,6 +144,8 @@ class _YamlReader:
 
 
 def _yaml_int(text: str) -> int:
+    if len(text) > _NUMBER_CHARACTERS_MAX:
+        raise yaml.YAMLError("a number has too many digits")
     sign = -1 if text.startswith("-") else 1
     digits = text.lstrip("+-")
     if digits.startswith("0") and digits.isdigit() and len(digits) > 1:

@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import kubatch
 from kubatch.cli.main import Refused
 from kubatch.runtime.protocol import Runtime
 from kubatch.settings import Settings
 from kubatch.store.protocol import Store
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -41,16 +44,35 @@ def make_store(settings: Settings) -> Store:
 
 
 def make_runtime(settings: Settings) -> Runtime:
-    """What runs containers here."""
-    if settings.runtime == "sandbox":
-        raise Refused("--runtime sandbox: not there yet; use --runtime process")
+    """What runs containers here: sandboxes where they can be made, else plain processes."""
     from kubatch.runtime.process import ProcessRuntime
+    from kubatch.runtime.sandbox import SandboxRuntime, available
 
-    return ProcessRuntime(
-        settings.data_dir / "runtime",
-        log_file_bytes_max=settings.log_file_bytes_max,
-        log_files_max=settings.log_files_max,
+    directory = settings.data_dir / "runtime"
+    bytes_max, files_max = settings.log_file_bytes_max, settings.log_files_max
+    why = "asked to" if settings.runtime == "process" else available()
+    if why and settings.runtime == "sandbox":
+        raise Refused(f"--runtime sandbox: {why}; use --runtime process")
+    if why:
+        log.info("containers run as plain processes: %s", why)
+        return ProcessRuntime(directory, log_file_bytes_max=bytes_max, log_files_max=files_max)
+    return SandboxRuntime(
+        directory,
+        log_file_bytes_max=bytes_max,
+        log_files_max=files_max,
+        hidden=_own_state(settings),
+        # Programs that come with us, wherever we are installed.
+        provided=(Path(sys.prefix), Path(kubatch.__file__).parent),
     )
+
+
+def _own_state(settings: Settings) -> list[Path]:
+    """What no container may see, even where it could read it."""
+    from kubatch.agent.volumes import memory_directory
+
+    files = (settings.kubeconfig, settings.audit_log)
+    state = [settings.data_dir, memory_directory(settings.data_dir)]
+    return [*state, *(path for path in files if path is not None)]
 
 
 @contextmanager
@@ -92,7 +114,7 @@ def default_data_dir() -> Path:
     return Path(base) / "kubatch"
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, option: str = "--timeout") -> float:
     """Seconds of a Go-style duration: 90s, 10m, 1h30m, 500ms; a bare number counts seconds."""
     import re
 
@@ -101,7 +123,7 @@ def parse_duration(text: str) -> float:
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
     if not parts or "".join(n + u for n, u in parts) != text:
-        raise Refused(f"--timeout {text}: not a duration; write for example 90s, 10m or 1h30m")
+        raise Refused(f"{option} {text}: not a duration; write for example 90s, 10m or 1h30m")
     return sum(float(n) * units[u] for n, u in parts)
 
 

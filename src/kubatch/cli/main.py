@@ -87,11 +87,15 @@ def run(
 @click.option("--no-agent", is_flag=True, help="Run no pods here.")
 @click.option("--no-controllers", is_flag=True, help="Only store what clients write.")
 @click.option("--no-scheduler", is_flag=True, help="Leave pods unassigned.")
+@click.option(
+    "--audit-log", type=click.Path(dir_okay=False),
+    help="Write one line of JSON for each request to this file.",
+)  # fmt: skip
 @click.option("-v", "--verbose", count=True, help="Say more: -v decisions, -vv everything.")
 def up(
     data_dir: str | None, address: str, port: int, kubeconfig: str | None, store: str,
     runtime: str, node_name: str, no_agent: bool, no_controllers: bool, no_scheduler: bool,
-    verbose: int,
+    audit_log: str | None, verbose: int,
 ) -> None:  # fmt: skip
     """Serve the Kubernetes batch API until SIGTERM or Ctrl-C.
 
@@ -111,6 +115,107 @@ def up(
             agent=not no_agent,
             controllers=not no_controllers,
             scheduler=not no_scheduler,
+            audit_log=audit_log,
             verbose=verbose,
         )
     )
+
+
+@main.command()
+@click.option(
+    "--kubeconfig", type=click.Path(dir_okay=False),
+    help="The cluster to work on. [default: $KUBECONFIG, ~/.kube/config, or the pod's own account]",
+)  # fmt: skip
+@click.option("--context", default="", help="A context of the kubeconfig.")
+@click.option(
+    "--all", "everything", is_flag=True,
+    help="Every controller, and all Jobs, for a server that has no controllers of its own. "
+    "Otherwise only Jobs whose spec.managedBy is kubatch.dev/job-controller.",
+)  # fmt: skip
+@click.option("--only", default="", metavar="NAME,...", help="Only these controllers.")
+@click.option(
+    "--leader-elect/--no-leader-elect", default=True, show_default=True,
+    help="Work only while holding a lease, so that several can stand by.",
+)  # fmt: skip
+@click.option("--leader-elect-lease-duration", default="15s", show_default=True)
+@click.option("--leader-elect-renew-deadline", default="10s", show_default=True)
+@click.option("--leader-elect-retry-period", default="2s", show_default=True)
+@click.option("--leader-elect-resource-name", default="kubatch-controllers", show_default=True)
+@click.option("--leader-elect-resource-namespace", default="kube-system", show_default=True)
+@click.option("-v", "--verbose", count=True, help="Say more: -v decisions, -vv everything.")
+def controllers(
+    kubeconfig: str | None, context: str, everything: bool, only: str, leader_elect: bool,
+    leader_elect_lease_duration: str, leader_elect_renew_deadline: str,
+    leader_elect_retry_period: str, leader_elect_resource_name: str,
+    leader_elect_resource_namespace: str, verbose: int,
+) -> None:  # fmt: skip
+    """Run controllers alone, against another kubatch or a real Kubernetes.
+
+    Stops with 0 on SIGTERM, 130 on Ctrl-C, 1 when the lease is lost.
+    """
+    from kubatch.cli import controllers as command
+
+    lease = command.LeaseOptions(
+        leader_elect_resource_name,
+        leader_elect_resource_namespace,
+        leader_elect_lease_duration,
+        leader_elect_renew_deadline,
+        leader_elect_retry_period,
+    )
+    sys.exit(
+        command.controllers(
+            kubeconfig=kubeconfig,
+            context=context,
+            everything=everything,
+            only=only,
+            lease=lease if leader_elect else None,
+            verbose=verbose,
+        )
+    )
+
+
+@main.command()
+@click.argument("what", metavar="KIND/NAME")
+@click.option("-n", "--namespace", default="", help="[default: the kubeconfig's]")
+@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="The server to ask.")
+@click.option("--context", default="", help="A context of the kubeconfig.")
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False), help="Ask the server that runs on this."
+)
+@click.option("-v", "--verbose", count=True, help="Say more.")
+def explain(
+    what: str, namespace: str, kubeconfig: str | None, context: str, data_dir: str | None,
+    verbose: int,
+) -> None:  # fmt: skip
+    """Tell why a Job or another object is where it is, and what it waits for.
+
+    For example: kubatch explain job/import
+    """
+    from kubatch.cli import explain as command
+
+    sys.exit(
+        command.explain(
+            what,
+            namespace=namespace,
+            kubeconfig=kubeconfig,
+            context=context,
+            data_dir=data_dir,
+            verbose=verbose,
+        )
+    )
+
+
+@main.command()
+@click.option("--seeds", default=100, show_default=True, help="How many.")
+@click.option("--start", default=0, show_default=True, help="The first.")
+@click.option("--workers", default=0, help="Processes at once. [default: one per processor]")
+@click.option("-v", "--verbose", is_flag=True, help="Tell everything that happens.")
+def simulate(seeds: int, start: int, workers: int, verbose: bool) -> None:
+    """Run the parts of a cluster against each other, with faults, on virtual time.
+
+    Each seed draws Jobs, users and misfortunes of its own; the same seed always runs the same.
+    Exits with 1 when a seed shows something that must not happen.
+    """
+    from kubatch.cli import simulate as command
+
+    sys.exit(command.simulate(seeds=seeds, start=start, workers=workers, verbose=verbose))

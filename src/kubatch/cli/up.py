@@ -32,6 +32,7 @@ def up(
     agent: bool,
     controllers: bool,
     scheduler: bool,
+    audit_log: str | None,
     verbose: int,
 ) -> int:
     """Serve; the exit code."""
@@ -48,6 +49,7 @@ def up(
         agent=agent,
         controllers=controllers,
         scheduler=scheduler,
+        audit_log=Path(audit_log).absolute() if audit_log else None,
     )
     with data_directory(directory):
         return run_loop(_serve(settings))

@@ -18,14 +18,20 @@ T = TypeVar("T")
 
 
 class LocalClient:
-    """A Client over a Registry, as one user."""
+    """A Client over a Registry, as one user, who owns what it writes as one manager.
 
-    def __init__(self, registry: Registry, user: str = "system:kubatch") -> None:
+    What it creates has no managedFields (see registry/tracking.py).
+    """
+
+    def __init__(
+        self, registry: Registry, user: str = "system:kubatch", manager: str = "kubatch"
+    ) -> None:
         self._registry = registry
         self._user = user
+        self._manager = manager
 
     def _context(self) -> RequestContext:
-        return RequestContext(self._user, ("system:masters",))
+        return RequestContext(self._user, ("system:masters",), manager=self._manager)
 
     async def get(self, resource: Resource[T], namespace: str | None, name: str) -> T:
         return (await self._registry.get(resource, namespace, name)).obj
@@ -105,7 +111,7 @@ class LocalClient:
             return replace(obj, metadata=replace(meta, finalizers=kept or None))  # type: ignore[type-var]
 
         try:
-            entry = await self._registry.adjust(resource, namespace, name, without)
+            entry = await self._registry.adjust(resource, namespace, name, without, self._context())
         except ApiError as error:
             if error.code == 404:
                 return None

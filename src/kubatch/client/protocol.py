@@ -7,10 +7,11 @@ never change one, make the next with msgspec.structs.replace.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from kubatch.api.errors import ApiError
 from kubatch.api.resource import Resource
 
 T = TypeVar("T")
@@ -97,7 +98,10 @@ class Writer(Protocol):
     async def remove_finalizer(
         self, resource: Resource[T], namespace: str | None, name: str, finalizer: str
     ) -> T | None:
-        """Take one finalizer off; None when the object or the finalizer is gone already."""
+        """Take one finalizer off; None when the object is gone.
+
+        Where the finalizer is off already: None, or the object as it is.
+        """
         ...
 
     async def delete(
@@ -109,10 +113,11 @@ class Writer(Protocol):
         grace_period_seconds: int | None = None,
         propagation: str | None = None,
         uid: str | None = None,
-    ) -> T:
+    ) -> T | None:
         """DELETE; the object as it was last, or as it is while it terminates. ApiError 404, 409.
 
-        Its resourceVersion is that of the deletion, so that a cache can be waited for.
+        Its resourceVersion is that of the deletion, so that a cache can be waited for. None: it is
+        gone, and the server did not say at which revision (over HTTP, of most kinds).
         """
         ...
 
@@ -125,11 +130,107 @@ class Client(Reader, Watcher, Writer, Protocol):
     """All three: what most parts take."""
 
 
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """Which streams somebody wants of a program (core/v1 PodExecOptions, PodAttachOptions)."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    tty: bool = False
+
+
+class NodeRefused(ApiError):
+    """What a node says instead of beginning a stream; the API server passes its words on."""
+
+
+class StreamFailed(Exception):
+    """A stream could not begin, or broke, after its channels were there already."""
+
+
+class Session(Protocol):
+    """The streams of one program, for one viewer, who closes it; as in runtime/protocol.py."""
+
+    async def read(self, stream: str) -> bytes:
+        """The next output on "stdout" or "stderr"; b"" at its end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Input, waiting until it is taken."""
+        ...
+
+    async def end_input(self) -> None:
+        """No more input."""
+        ...
+
+    async def resize(self, width: int, height: int) -> None:
+        """The terminal's size in characters."""
+        ...
+
+    async def wait(self) -> int:
+        """The exit code. Raises an exception that tells why there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+class Connection(Protocol):
+    """A connection to a port of a pod."""
+
+    async def read(self) -> bytes:
+        """What the pod sends next; b"" at its end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send, waiting while the pod does not read. Raises ConnectionError."""
+        ...
+
+    async def end(self) -> None:
+        """Nothing more will be sent."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+# What begins once the client's channels are there. Raises StreamFailed.
+Opener = Callable[[], Awaitable[Session]]
+Dialer = Callable[[int], Awaitable[Connection]]
+
+
 class PodStreams(Protocol):
-    """Logs of pods, wherever they run."""
+    """Logs of pods, programs in them and connections to them, wherever they run.
+
+    Beginning a session has two steps: what can be refused is refused before the client's channels
+    are made, and nothing runs before they are.
+    """
 
     def logs(
         self, namespace: str, name: str, container: str, query: Mapping[str, Any]
     ) -> AsyncIterator[bytes]:
         """The log as the log subresource streams it. Raises ApiError."""
+        ...
+
+    async def exec(
+        self,
+        namespace: str,
+        name: str,
+        container: str,
+        command: Sequence[str],
+        options: StreamOptions,
+    ) -> Opener:
+        """Run a program in a running container. Raises ApiError, NodeRefused."""
+        ...
+
+    async def attach(
+        self, namespace: str, name: str, container: str, options: StreamOptions
+    ) -> Opener:
+        """Attach to a running container's own program. Raises ApiError, NodeRefused."""
+        ...
+
+    async def port_forward(self, namespace: str, name: str) -> Dialer:
+        """Connect to ports of a running pod. Raises ApiError, NodeRefused."""
         ...

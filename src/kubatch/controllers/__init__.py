@@ -5,16 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kubatch.controllers import gc, job, namespace, nodes, serviceaccount
-from kubatch.controllers.job import orphans
+from kubatch.controllers import (
+    cronjob,
+    eviction,
+    gc,
+    job,
+    namespace,
+    nodes,
+    podgc,
+    replicaset,
+    resourcequota,
+    roles,
+    serviceaccount,
+    ttl,
+)
+from kubatch.controllers.job import names, orphans
 from kubatch.reconcile.controller import Controller
 
 
-def all_controllers() -> Iterator[Controller[Any]]:
-    """Every controller of this folder; adding one is a line here."""
+def all_controllers(jobs: frozenset[str] = names.BUILT_IN) -> Iterator[Controller[Any]]:
+    """Every controller of this folder; adding one is a line here.
+
+    `jobs` are the values of a Job's spec.managedBy that mean us.
+    """
     yield gc.controller()
-    yield job.controller()
-    yield orphans.controller()
+    yield job.controller(jobs)
+    yield orphans.controller(jobs)
     yield namespace.controller()
     yield nodes.controller()
+    yield eviction.controller()
+    yield podgc.controller()
+    yield cronjob.controller()
+    yield ttl.controller()
+    yield replicaset.controller()
+    yield resourcequota.controller()
     yield serviceaccount.controller()
+    yield roles.controller()

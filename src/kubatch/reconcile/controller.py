@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from kubatch.api.resource import Resource
 from kubatch.reconcile.decision import Decision
+from kubatch.reconcile.measures import NOTHING, Measures
 
 T = TypeVar("T")
 F = TypeVar("F")
@@ -74,3 +75,8 @@ class Controller(Generic[F]):
     error_backoff_max: float = 60.0
     # Events are written to the events.k8s.io group (the scheduler) or to core (all others).
     events_v1: bool = field(default=False)
+    # The resource whose objects the keys name: its decisions explain these. None: no single one.
+    about: Resource[Any] | None = None
+    # How kube-controller-manager calls this queue in metrics; "": as the controller.
+    queue: str = ""
+    measures: Measures = NOTHING

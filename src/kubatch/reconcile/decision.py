@@ -33,7 +33,8 @@ class Create:
     obj: Any
     done: Note | None = None
     failed: Note | None = None
-    # Reasons of ApiError causes that count as done without an event (NamespaceTerminating).
+    # Reasons of an ApiError (AlreadyExists) or of its causes (NamespaceTerminating) that count as
+    # done, without an event.
     ignore_causes: tuple[str, ...] = ()
 
 
@@ -65,7 +66,7 @@ class PutStatus:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """PATCH an object; 404 counts as done."""
+    """PATCH an object; 404 counts as done, unless what follows in the turn counts on the object."""
 
     resource: Resource[Any]
     namespace: str | None
@@ -73,6 +74,7 @@ class Patch:
     patch: Any
     type: str = "merge"  # merge, strategic, json
     subresource: str = ""
+    required: bool = False  # 404 ends the turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,47 @@ class Absent:
     uid: str = ""  # with a name: only an object with this uid counts
 
 
-Write = Create | Delete | PutStatus | Patch | RemoveFinalizer | Bind | Emit | Absent
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Writes nothing: asks the API, past the caches, and fails when the object has moved on.
+
+    For a rule that destroys because of what an object says: it goes in the stage before. An object
+    that is gone counts as unchanged, since there is nothing left to destroy.
+    """
+
+    resource: Resource[Any]
+    namespace: str | None
+    name: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Writes nothing: asks the API, past the caches, and fails unless the object stays for now.
+
+    For a rule that makes something depend on an object: it goes in the stage before. An object
+    that is being deleted, or has another uid, does not count
+    (controller_ref_manager.go: RecheckDeletionTimestamp).
+    """
+
+    resource: Resource[Any]
+    namespace: str | None
+    name: str
+    uid: str
+
+
+Write = (
+    Create
+    | Delete
+    | PutStatus
+    | Patch
+    | RemoveFinalizer
+    | Bind
+    | Emit
+    | Absent
+    | Unchanged
+    | Present
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +177,8 @@ class Stage:
     slow_start: bool = False
     # Given how many writes took effect, the stages to carry out after a failure.
     otherwise: Callable[[int], tuple[Stage, ...]] | None = None
+    # The same for a rule that repeats what the API said: it is given the first error's message.
+    after_error: Callable[[str], tuple[Stage, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class _Known:
 class _Similar:
     """The messages of one object, type and reason seen lately."""
 
-    messages: set[str] = field(default_factory=set)
+    messages: dict[str, None] = field(default_factory=dict)  # in order, so that runs are alike
     last: datetime | None = None
 
 
@@ -169,11 +169,11 @@ class EventRecorder:
         ):
             similar.messages.clear()
         similar.last = pending.at
-        similar.messages.add(pending.message)
+        similar.messages[pending.message] = None
         if len(similar.messages) < SIMILAR_MAX:
             return pending
         if len(similar.messages) > SIMILAR_MAX:
-            similar.messages.pop()
+            del similar.messages[next(iter(similar.messages))]
         combined = f"(combined from similar events): {pending.message}"
         return _Pending(
             pending.about, pending.type, pending.reason, combined, pending.at, pending.action

@@ -13,13 +13,20 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from kubatch.reconcile.measures import QueueMeter
+
 K = TypeVar("K", bound=Hashable)
 
 
 class Queue(Generic[K]):
     """For one event loop; times are the loop's."""
 
-    def __init__(self, backoff_base: float = 1.0, backoff_max: float = 60.0) -> None:
+    def __init__(
+        self,
+        backoff_base: float = 1.0,
+        backoff_max: float = 60.0,
+        meter: QueueMeter | None = None,
+    ) -> None:
         self._ready: deque[K] = deque()
         self._queued: set[K] = set()  # in _ready, or to be put there when its turn ends
         self._running: set[K] = set()
@@ -31,12 +38,20 @@ class Queue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._backoff_base = backoff_base
         self._backoff_max = backoff_max
+        self._meter = meter
+        self._added: dict[K, float] = {}  # kept for the meter alone: when a key was added, ...
+        self._started: dict[K, float] = {}  # ... and when its turn began
+        if meter is not None:
+            meter.watch(lambda: len(self._queued), self._running_seconds)
 
     def add(self, key: K) -> None:
         """Give the key a turn as soon as one is free."""
         if key in self._queued:
             return
         self._queued.add(key)
+        if self._meter is not None:
+            self._meter.added()
+            self._added[key] = asyncio.get_running_loop().time()
         if key not in self._running:
             self._ready.append(key)
             self._wake_one()
@@ -46,6 +61,8 @@ class Queue(Generic[K]):
         if delay <= 0:
             self.add(key)
             return
+        if self._meter is not None:
+            self._meter.retried()
         due = asyncio.get_running_loop().time() + delay
         if key in self._due and self._due[key] <= due:
             return
@@ -83,11 +100,17 @@ class Queue(Generic[K]):
         key = self._ready.popleft()
         self._queued.discard(key)
         self._running.add(key)
+        if self._meter is not None:
+            now = self._started[key] = asyncio.get_running_loop().time()
+            self._meter.waited(now - self._added.pop(key, now))
         return key
 
     def done(self, key: K) -> None:
         """The key's turn is over; it comes back if it was added meanwhile."""
         self._running.discard(key)
+        if self._meter is not None:
+            now = asyncio.get_running_loop().time()
+            self._meter.worked(now - self._started.pop(key, now))
         if key in self._queued:
             self._ready.append(key)
             self._wake_one()
@@ -102,6 +125,10 @@ class Queue(Generic[K]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _running_seconds(self) -> list[float]:
+        now = asyncio.get_running_loop().time()
+        return [now - started for started in self._started.values()]
 
     def _wake_one(self) -> None:
         while self._waiters:

@@ -15,11 +15,24 @@ from msgspec.structs import replace
 from kubatch.api import codec, errors
 from kubatch.api.errors import ApiError, Cause
 from kubatch.api.models import ObjectMeta, Pod
-from kubatch.api.resource import EVENTS, EVENTS_V1, NAMESPACES, PODS, Resource
-from kubatch.registry import deletion, lists, namespaces, patching, selection
+from kubatch.api.resource import EVENTS_V1, NAMESPACES, PODS, Resource
+from kubatch.registry import (
+    admission,
+    deletion,
+    lists,
+    namespaces,
+    naming,
+    patching,
+    preparing,
+    selection,
+    tracking,
+)
+from kubatch.registry.addresses import ServiceAddresses
 from kubatch.registry.kinds import event as event_kinds
 from kubatch.registry.kinds import pod as pod_kinds
-from kubatch.registry.metadata import validate_metadata, validate_metadata_update
+from kubatch.registry.lookup import Lookup
+from kubatch.registry.metadata import validate_metadata
+from kubatch.registry.quotas import Quotas
 from kubatch.registry.shelf import Alias, Shelf
 from kubatch.registry.strategy import RequestContext, Strategy
 from kubatch.registry.values import DeleteRequest, Entry, ListRequest, Page, WatchEvent
@@ -32,7 +45,7 @@ from kubatch.store.protocol import (
     Store,
     StoreUnavailable,
 )
-from kubatch.world import World, whole_seconds
+from kubatch.world import World
 
 __all__ = [
     "DeleteRequest",
@@ -49,12 +62,8 @@ T = TypeVar("T")
 
 FieldErrors = Callable[[list[str]], None]
 
-# apiserver/pkg/registry/rest: generated names are tried this often before 409
-GENERATED_NAME_TRIES = 8
 # apiserver/pkg/endpoints/handlers/patch.go: maxRetryWhenPatchConflicts
 PATCH_TRIES = 5
-# apimachinery's names.maxGeneratedNameLength: 63 less the random end
-GENERATED_BASE_MAX = 58
 
 
 class Registry:
@@ -66,13 +75,16 @@ class Registry:
         world: World,
         strategies: Mapping[Resource[Any], Strategy[Any]],
         watch_buffer_events_max: int = 10_000,
+        *,
+        accounts_required: bool = False,
     ) -> None:
         self.world = world
         self._store = store
         self._watch_buffer = watch_buffer_events_max
-        events_v1 = Alias(EVENTS, event_kinds.to_core, event_kinds.from_core)
-        aliases = {EVENTS_V1: events_v1}
+        aliases = {EVENTS_V1: Alias(event_kinds.to_core, event_kinds.from_core)}
         self._shelves = {r: Shelf(s, aliases.get(r)) for r, s in strategies.items()}
+        self.lookup = Lookup(store, self._shelves, accounts_required=accounts_required)
+        self._addresses, self._quotas = ServiceAddresses(), Quotas()
 
     @property
     def revision(self) -> int:
@@ -128,28 +140,47 @@ class Registry:
         *,
         dry_run: bool = False,
         owned: bool = True,
+        applied: tracking.Entries = None,
     ) -> Entry[T]:
-        """Store a new object. ApiError 400, 403, 404, 409, 422."""
+        """Store a new object; `applied` are its owners when it was applied.
+
+        ApiError 400, 403, 404, 409, 422.
+        """
         new: Any = obj if owned else codec.copy(obj)
         meta = new.metadata = new.metadata or ObjectMeta()
-        self._place(resource, namespace, meta)
+        preparing.place(resource, namespace, meta)
         if meta.resourceVersion:
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
-        if resource.namespaced:
-            space = await self._store.get(NAMESPACES.key(None, meta.namespace or ""))
-            found = self._shelf(NAMESPACES).entry(space).obj if space else None
-            namespaces.admit(resource, meta, found)
-        strategy = self.strategy(resource)
-        self._stamp(strategy, meta)
-        if not meta.name and meta.generateName:
-            meta.name = await self._generated_name(resource, meta)
+        await self._admit_to_namespace(resource, meta)
+        strategy, sent = self.strategy(resource), meta.managedFields
+        preparing.stamp(strategy, meta, self.world)
+        asked = meta.name or meta.generateName or ""
+        if not meta.name and asked:
+            meta.name = await naming.free_name(self._store, self._shelf(resource), meta, self.world)
         strategy.default(new)
+        if applied is None:
+            applied = tracking.of_new(resource, new, sent, ctx, self.world.now())
+        meta.managedFields = applied or None
+        await admission.mutate(self.lookup, resource, new, asked)
         strategy.prepare_create(new)
         causes = validate_metadata(meta, strategy) + strategy.validate_create(new)
         if causes:
             raise errors.invalid(resource.group, resource.kind, meta.name or "", causes)
+        if ctx.guard is not None:
+            ctx.guard(resource, new, None)
         ctx.warnings.extend(strategy.warnings_create(new))
-        return await self._insert(resource, new, dry_run)
+        await admission.validate(self.lookup, resource, new, None)
+        charge = await self._quotas.promise(self.lookup, resource, new)
+        try:
+            async with self._addresses.held(resource, self.lookup, new, self.world.rng):
+                return await self._insert(resource, new, dry_run)
+        finally:
+            self._quotas.settle(charge)
+
+    async def _admit_to_namespace(self, resource: Resource[Any], meta: ObjectMeta) -> None:
+        if resource.namespaced:
+            space = await self.lookup.find(NAMESPACES, None, meta.namespace or "")
+            namespaces.admit(resource, meta, space)
 
     async def _insert(self, resource: Resource[T], new: Any, dry_run: bool) -> Entry[T]:
         shelf = self._shelf(resource)
@@ -167,37 +198,15 @@ class Registry:
             raise taken from None
         except StoreUnavailable as error:
             raise errors.internal(str(error)) from error
-        return shelf.entry(Record(key, value, revision))
-
-    def _place(self, resource: Resource[Any], namespace: str | None, meta: ObjectMeta) -> None:
-        if not resource.namespaced:
-            meta.namespace = None
-        elif namespace is None:
-            meta.namespace = meta.namespace or "default"
-        elif meta.namespace and meta.namespace != namespace:
-            raise errors.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the "
-                "request"
-            )
-        else:
-            meta.namespace = namespace
-
-    def _stamp(self, strategy: Strategy[Any], meta: ObjectMeta) -> None:
-        """What only the server may set (rest.FillObjectMetaSystemFields)."""
-        meta.creationTimestamp = whole_seconds(self.world.now())
-        meta.uid = self.world.uid()
-        meta.deletionTimestamp = meta.deletionGracePeriodSeconds = None
-        meta.selfLink = meta.resourceVersion = meta.managedFields = None
-        meta.generation = 1 if strategy.tracks_generation else None
-
-    async def _generated_name(self, resource: Resource[Any], meta: ObjectMeta) -> str:
-        base = (meta.generateName or "")[:GENERATED_BASE_MAX]
-        shelf = self._shelf(resource)
-        for _ in range(GENERATED_NAME_TRIES):
-            name = base + self.world.name_suffix()
-            if await self._store.get(shelf.key(meta.namespace, name)) is None:
-                return name
-        raise errors.already_exists(resource.group, resource.plural, name)
+        entry = shelf.entry(Record(key, value, revision))
+        try:
+            # Looked at again: the namespace may have begun to end while this waited, and may have
+            # been found empty. From here on its end sees the object.
+            await self._admit_to_namespace(resource, new.metadata)
+        except ApiError:
+            await namespaces.withdraw(self._store, key, revision)
+            raise
+        return entry
 
     # ----- update
 
@@ -218,7 +227,7 @@ class Registry:
         ApiError 400, 404, 409, 422.
         """
         new: Any = obj if owned else (replace(obj) if subresource else codec.copy(obj))  # type: ignore[type-var]
-        strategy = self.strategy(resource)
+        strategy, now = self.strategy(resource), self.world.now()
         new.metadata = replace(new.metadata) if new.metadata else ObjectMeta()
         asked = new.metadata.resourceVersion
         while True:
@@ -227,9 +236,10 @@ class Registry:
             except ApiError:
                 if not strategy.allows_create_on_update or subresource or asked:
                     raise
+                ctx.may_create()
                 entry = await self.create(resource, namespace, new, ctx, dry_run=dry_run)
                 return entry, True
-            self._check_identity(resource, old.obj, new, namespace, name)
+            preparing.check_identity(resource, old.obj, new, namespace, name)
             if asked and asked != str(old.revision):
                 raise errors.conflict(resource.group, resource.plural, name, errors.MODIFIED)
             if not asked and not strategy.allows_unconditional_update:
@@ -240,7 +250,8 @@ class Registry:
                 )
                 raise errors.invalid(resource.group, resource.kind, name, [cause])
             candidate = replace(new) if subresource else (codec.copy(new) if not asked else new)
-            self._prepare_update(strategy, candidate, old.obj, subresource, ctx)
+            preparing.prepare_update(strategy, candidate, old.obj, subresource, ctx, now)
+            await admission.validate(self.lookup, resource, candidate, old.obj)
             try:
                 return await self._write(resource, record, old, candidate, dry_run), False
             except RevisionMismatch:
@@ -249,58 +260,6 @@ class Registry:
                         resource.group, resource.plural, name, errors.MODIFIED
                     ) from None
 
-    def _check_identity(
-        self, resource: Resource[Any], old: Any, new: Any, namespace: str | None, name: str
-    ) -> None:
-        meta = new.metadata
-        self._place(resource, namespace, meta)
-        if meta.name and meta.name != name:
-            raise errors.bad_request(
-                f"the name of the object ({meta.name}) does not match the name on the URL ({name})"
-            )
-        meta.name = name
-        if meta.uid and meta.uid != old.metadata.uid:
-            raise errors.conflict(
-                resource.group, resource.plural, name,
-                f"Precondition failed: UID in precondition: {meta.uid}, UID in object meta: "
-                f"{old.metadata.uid}",
-            )  # fmt: skip
-
-    def _prepare_update(
-        self, strategy: Strategy[Any], new: Any, old: Any, subresource: str, ctx: RequestContext
-    ) -> None:
-        """Everything between the body of a PUT and the write. Raises ApiError 422."""
-        was: ObjectMeta = old.metadata
-        new.metadata = replace(
-            new.metadata,
-            uid=was.uid,
-            creationTimestamp=was.creationTimestamp,
-            deletionTimestamp=was.deletionTimestamp,
-            deletionGracePeriodSeconds=was.deletionGracePeriodSeconds,
-            generation=was.generation,
-            selfLink=None,
-            resourceVersion=None,
-            managedFields=None,
-        )
-        if subresource == "status":
-            strategy.prepare_status_update(new, old)
-            causes = strategy.validate_status_update(new, old)
-        elif subresource == "finalize":
-            new.status = old.status
-            causes = []
-        else:
-            strategy.default(new)
-            strategy.prepare_update(new, old)
-            causes = strategy.validate_update(new, old)
-        causes = validate_metadata_update(new.metadata, was) + causes
-        if causes:
-            resource = strategy.resource
-            raise errors.invalid(resource.group, resource.kind, was.name or "", causes)
-        if not subresource:
-            ctx.warnings.extend(strategy.warnings_update(new, old))
-            if strategy.tracks_generation and strategy.spec_changed(new, old):
-                new.metadata.generation = (was.generation or 0) + 1
-
     async def _write(
         self, resource: Resource[T], record: Record, old: Entry[T], new: Any, dry_run: bool
     ) -> Entry[T]:
@@ -308,6 +267,12 @@ class Registry:
 
         Raises RevisionMismatch when the object moved on since it was read.
         """
+        async with self._addresses.held(resource, self.lookup, new, self.world.rng):
+            return await self._put(resource, record, old, new, dry_run)
+
+    async def _put(
+        self, resource: Resource[T], record: Record, old: Entry[T], new: Any, dry_run: bool
+    ) -> Entry[T]:
         shelf = self._shelf(resource)
         data = codec.encode(new)
         if data == old.data:
@@ -360,14 +325,66 @@ class Registry:
             if strict:
                 field_errors(strict)
             obj: Any = new
-            self._check_identity(resource, old.obj, obj, namespace, name)
+            preparing.check_identity(resource, old.obj, obj, namespace, name)
             if obj.metadata.resourceVersion not in (None, str(old.revision)):
                 raise errors.conflict(resource.group, resource.plural, name, errors.MODIFIED)
-            self._prepare_update(self.strategy(resource), obj, old.obj, subresource, ctx)
+            strategy = self.strategy(resource)
+            now = self.world.now()
+            preparing.prepare_update(strategy, obj, old.obj, subresource, ctx, now)
+            await admission.validate(self.lookup, resource, obj, old.obj)
             try:
                 return await self._write(resource, record, old, obj, dry_run)
             except RevisionMismatch:
                 del ctx.warnings[said:]
+        raise errors.conflict(resource.group, resource.plural, name, errors.MODIFIED)
+
+    async def apply(
+        self,
+        request: tracking.Apply,
+        namespace: str | None,
+        name: str,
+        ctx: RequestContext,
+        *,
+        dry_run: bool = False,
+    ) -> tuple[Entry[Any], bool]:
+        """Server-side apply. True beside the answer: the apply created the object.
+
+        ApiError 400, 403, 404, 409, 422, 500.
+        """
+        resource, said = request.resource, len(ctx.warnings)
+        for _ in range(PATCH_TRIES):
+            del ctx.warnings[said:]
+            now = self.world.now()
+            try:
+                old, record = await self._find(resource, namespace, name)
+            except ApiError:
+                if request.subresource:
+                    raise
+                ctx.may_create()
+                new, owners = tracking.applied(request, None, now)
+                preparing.check_new_identity(resource, new, namespace, name)
+                try:
+                    made = await self.create(
+                        resource, namespace, new, ctx, dry_run=dry_run, applied=owners
+                    )
+                    return made, True
+                except ApiError as error:
+                    if error.reason != "AlreadyExists":
+                        raise
+                    continue
+            new, owners = tracking.applied(request, old.obj, now)
+            preparing.check_identity(resource, old.obj, new, namespace, name)
+            if new.metadata.resourceVersion not in (None, str(old.revision)):
+                raise errors.conflict(resource.group, resource.plural, name, errors.MODIFIED)
+            strategy = self.strategy(resource)
+            preparing.prepare_update(
+                strategy, new, old.obj, request.subresource, ctx, now, owners or []
+            )
+            await admission.validate(self.lookup, resource, new, old.obj)
+            try:
+                return await self._write(resource, record, old, new, dry_run), False
+            except RevisionMismatch:
+                continue
         raise errors.conflict(resource.group, resource.plural, name, errors.MODIFIED)
 
     async def adjust(
@@ -376,11 +393,13 @@ class Registry:
         namespace: str | None,
         name: str,
         change: Callable[[T], T | None],
+        ctx: RequestContext | None = None,
     ) -> Entry[T]:
         """Store change(object) without the kind's rules; None leaves it as it is.
 
-        For the server's own writes: a finalizer taken off, a pod bound. Tried again when the
-        object changed in between. ApiError 404 and whatever `change` raises.
+        For the server's own writes: a finalizer taken off, a pod bound; with a context, its manager
+        comes to own what changed. Tried again when the object changed in between. ApiError 404 and
+        whatever `change` raises.
         """
         while True:
             old, record = await self._find(resource, namespace, name)
@@ -390,6 +409,9 @@ class Registry:
             obj: Any = new
             if obj.metadata.resourceVersion is not None:
                 obj.metadata = replace(obj.metadata, resourceVersion=None)
+            if ctx is not None and obj.metadata.managedFields:
+                made = tracking.of_update(resource, obj, old.obj, None, "", ctx, self.world.now())
+                obj.metadata = replace(obj.metadata, managedFields=made)
             try:
                 return await self._write(resource, record, old, obj, False)
             except RevisionMismatch:

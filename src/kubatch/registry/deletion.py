@@ -108,6 +108,8 @@ def _again(
 def _finalizers(strategy: Strategy[Any], meta: ObjectMeta, request: DeleteRequest) -> list[str]:
     """The finalizers after the propagation policy has been written into them."""
     present = meta.finalizers or []
+    if not strategy.owns_others:
+        return [f for f in present if f not in (ORPHAN, FOREGROUND)]
     policy = request.propagation
     if policy is None:
         if ORPHAN in present or FOREGROUND in present:

@@ -68,7 +68,13 @@ def parse_revision(text: str) -> int | None:
             f'invalid resource version: resourceVersion: Invalid value: "{text}": '
             f'strconv.ParseUint: parsing "{text}": invalid syntax'
         )
-    return int(text)
+    digits = text.lstrip("0") or "0"
+    if len(digits) > 20 or int(digits) >= 2**64:
+        raise errors.bad_request(
+            f'invalid resource version: resourceVersion: Invalid value: "{text}": '
+            f'strconv.ParseUint: parsing "{text}": value out of range'
+        )
+    return int(digits)
 
 
 def too_large_revision(asked: int, current: int) -> ApiError:

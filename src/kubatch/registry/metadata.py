@@ -185,6 +185,20 @@ def finalizer_causes(finalizers: Sequence[str], path: str) -> list[Cause]:
     return out
 
 
+# core/helper: IsStandardFinalizerName
+_STANDARD_FINALIZERS = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
+
+
+def _own_finalizer_causes(finalizers: Sequence[str], path: str) -> list[Cause]:
+    """Finalizers that say not whose they are (core/validation: validateKubeFinalizerName)."""
+    why = "name is neither a standard finalizer name nor is it fully qualified"
+    return [
+        fields.invalid(f"{path}[{i}]", name, why)
+        for i, name in enumerate(finalizers)
+        if "/" not in name and name not in _STANDARD_FINALIZERS
+    ]
+
+
 def _common_causes(meta: ObjectMeta, path: str) -> list[Cause]:
     out: list[Cause] = []
     if meta.labels:
@@ -226,6 +240,7 @@ def validate_metadata(
     out += _common_causes(meta, path)
     if meta.finalizers:
         out += finalizer_causes(meta.finalizers, f"{path}.finalizers")
+        out += _own_finalizer_causes(meta.finalizers, f"{path}.finalizers")
     return out
 
 
@@ -261,4 +276,7 @@ def validate_metadata_update(
         if now != was:
             # Go shows a nil pointer as the quoted word (field.Error.ErrorBody).
             out.append(fields.invalid(f"{path}.{name}", "null" if now is None else now, IMMUTABLE))
-    return out + _common_causes(new, path)
+    out += _common_causes(new, path)
+    if new.finalizers:
+        out += _own_finalizer_causes(new.finalizers, f"{path}.finalizers")
+    return out

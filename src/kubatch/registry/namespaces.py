@@ -14,6 +14,7 @@ from kubatch.api import errors
 from kubatch.api.errors import Cause
 from kubatch.api.models import Namespace, ObjectMeta
 from kubatch.api.resource import NAMESPACES, Resource
+from kubatch.store.protocol import KeyMissing, RevisionMismatch, Store
 from kubatch.world import whole_seconds
 
 UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
@@ -31,6 +32,21 @@ def admit(resource: Resource[Any], meta: ObjectMeta, space: Namespace | None) ->
     )
     why = f"unable to create new content in namespace {name} because it is being terminated"
     raise errors.forbidden(resource.group, resource.plural, meta.name or "", why, terminating)
+
+
+async def withdraw(store: Store, key: str, revision: int) -> None:
+    """Take back what was stored just now at `revision`, whatever was made of it since."""
+    while True:
+        try:
+            await store.delete(key, revision)
+            return
+        except KeyMissing:
+            return
+        except RevisionMismatch:
+            record = await store.get(key)
+            if record is None:
+                return
+            revision = record.revision
 
 
 def check_deletable(name: str) -> None:

@@ -1,7 +1,8 @@
 """One kind's place in the store: objects in, Entries out.
 
-Here the decoded object and its bytes are tied together, once per write. An alias kind, such as
-events.k8s.io Events, is a second view of another kind's place.
+Here the decoded object and its bytes are tied together, once per write. A resource that `shows`
+another's objects is a second view of that one's place: under another version alone, as
+batch/v1beta1 CronJobs, or in another form too, as events.k8s.io Events, which takes an Alias.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Alias:
-    """How one kind is shown as another: the kind that is stored, and the way to and fro."""
+    """The way between the form that is stored and the one that is shown."""
 
-    stored: Resource[Any]
     to_stored: Callable[[Any], Any]
     from_stored: Callable[[Any], Any]
 
@@ -34,7 +34,7 @@ class Shelf(Generic[T]):
     def __init__(self, strategy: Strategy[T], alias: Alias | None = None) -> None:
         self.strategy = strategy
         self.resource: Resource[T] = strategy.resource
-        self.stored: Resource[Any] = alias.stored if alias else self.resource
+        self.stored: Resource[Any] = self.resource.shows or self.resource
         self._alias = alias
 
     def key(self, namespace: str | None, name: str) -> str:

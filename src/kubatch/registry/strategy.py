@@ -47,6 +47,12 @@ class RequestContext:
     user: str = ""
     groups: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)  # Warning headers, in order
+    manager: str = ""  # who comes to own what is written, in managedFields
+    tracks_created: bool = False  # whether what this caller creates gets managedFields
+    # Asked before a PUT or PATCH creates what was not there; may raise ApiError 403.
+    may_create: Callable[[], None] = lambda: None
+    # Looks at what is to be stored beside what is (None: nothing), and may raise ApiError 403.
+    guard: Callable[[Resource[Any], Any, Any], None] | None = None
 
 
 class Strategy(Generic[T]):
@@ -62,6 +68,9 @@ class Strategy(Generic[T]):
     allows_create_on_update: ClassVar[bool] = False
     # DELETE waits for somebody to finish the job: pods
     default_propagation: ClassVar[Propagation] = "Background"
+    # False: nothing is ever owned by this kind, so a propagation policy means nothing
+    # (rest.GarbageCollectionDeleteStrategy: Unsupported)
+    owns_others: ClassVar[bool] = True
 
     # ----- names
 
@@ -94,6 +103,12 @@ class Strategy(Generic[T]):
         """Undo what /status may not change: the spec. Sharing `old`'s parts is fine."""
 
     def validate_status_update(self, new: T, old: T) -> list[Cause]:
+        return []
+
+    def prepare_part(self, part: str, new: T, old: T) -> None:
+        """As prepare_status_update, for another subresource that is a part of the object."""
+
+    def validate_part(self, part: str, new: T, old: T) -> list[Cause]:
         return []
 
     def spec_changed(self, new: T, old: T) -> bool:

@@ -32,8 +32,9 @@ from kubatch.runtime.protocol import (
     Runtime,
     RuntimeUnavailable,
 )
+from kubatch.runtime.session import ProcessSession, start_session
 
-_PROTOCOL = 1  # shim/server.py: PROTOCOL
+_PROTOCOL = 2  # shim/server.py: PROTOCOL
 _SOCKET = "shim.sock"
 _PROGRAM = Path(__file__).with_name("shim") / "__main__.py"
 _LAUNCH_TIMEOUT_S = 10.0
@@ -83,18 +84,27 @@ class ProcessRuntime(Runtime):
 
     async def start(self, spec: ContainerSpec) -> Container:
         """Start a container; many starts may be under way at once."""
-        answer = await self._ask(
-            "start",
-            id=spec.id,
-            argv=spec.argv,
-            env=dict(spec.env),
-            cwd=spec.working_dir,
-            log=str(spec.log_path),
-            labels=dict(spec.labels),
-            log_bytes=self._log_file_bytes_max,
-            log_files=self._log_files_max,
-        )
+        answer = await self._ask("start", **self._request(spec))
         return _container(answer["c"])
+
+    def _request(self, spec: ContainerSpec) -> dict[str, Any]:
+        """What the shim is told to start a container."""
+        request = {
+            "id": spec.id,
+            "argv": spec.argv,
+            "env": dict(spec.env),
+            "cwd": spec.working_dir,
+            "log": str(spec.log_path),
+            "labels": dict(spec.labels),
+            "tty": spec.tty,
+            "stdin": spec.stdin,
+            "stdin_once": spec.stdin_once,
+            "log_bytes": self._log_file_bytes_max,
+            "log_files": self._log_files_max,
+        }
+        if spec.mounts and not self.features.mounts:
+            request["refused"] = f"the {self.name} runtime cannot mount {spec.mounts[0].target}"
+        return request
 
     async def signal(self, id: ContainerId, number: int) -> None:
         """Send a signal to the container's process group."""
@@ -118,6 +128,26 @@ class ProcessRuntime(Runtime):
     async def remove(self, id: ContainerId) -> None:
         """Forget an attempt; one that runs is killed, and its exit is seen first."""
         await self._ask("remove", id=id)
+
+    async def exec(
+        self, id: ContainerId, argv: Sequence[str], *, tty: bool, stdin: bool
+    ) -> ProcessSession:
+        """Start one more program beside a container's own."""
+        request = {"op": "exec", "id": id, "argv": list(argv), "tty": tty}
+        return await start_session(await self._session_socket(), request, tty=tty, stdin=stdin)
+
+    async def attach(self, id: ContainerId, *, stdin: bool) -> ProcessSession:
+        """The streams of a container's own program."""
+        request = {"op": "attach", "id": id}
+        return await start_session(await self._session_socket(), request, tty=False, stdin=stdin)
+
+    async def _session_socket(self) -> socket.socket:
+        """A connection of its own for one session, to a shim that answers."""
+        await self._connected()
+        sock = await asyncio.to_thread(_reach, self._directory)
+        if sock is None:
+            raise RuntimeUnavailable("the shim has gone")
+        return sock
 
     async def close(self, *, kill: bool) -> None:
         """Disconnect; with kill, end every container and the shim."""

@@ -24,6 +24,42 @@ class ContainerId(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A file or directory of this machine, or fresh memory, at a path of the container."""
+
+    target: str  # absolute, as the container sees it
+    source: Path | None = None  # None: an empty file system in memory
+    read_only: bool = False
+    size_bytes: int | None = None  # of memory; None: what the kernel allows
+    # (st_dev, st_ino) of the source. A container that shares the volume could put something else
+    # in its place between a look at it and the mount, so it is compared once it is mounted.
+    identity: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """How a container is kept apart, and who it runs as."""
+
+    hostname: str = ""
+    user: int | None = None  # None: whoever runs the runtime
+    group: int | None = None
+    groups: tuple[int, ...] = ()  # supplementary
+    read_only_root: bool = False
+    capabilities_add: frozenset[str] = frozenset()  # without CAP_
+    capabilities_drop: frozenset[str] = frozenset()  # "ALL" drops the defaults too
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a runtime can do beyond running a program as itself."""
+
+    mounts: bool = False  # mounts and isolation; else a spec must have neither
+    users: bool = False  # any user and group
+    groups: bool = False  # supplementary groups
+    capabilities: frozenset[str] = frozenset()  # those it can give
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """Everything needed to run a container, with nothing left to look up."""
 
@@ -33,6 +69,11 @@ class ContainerSpec:
     working_dir: str | None  # None: the runtime's default
     log_path: Path  # absolute; the runtime makes parent directories, and writes CRI log lines
     labels: Mapping[str, str] = field(default_factory=dict)  # returned by observe, not interpreted
+    tty: bool = False  # on a pseudo terminal, whose output is all stdout
+    stdin: bool = False  # an input that stays open; else there is nothing to read
+    stdin_once: bool = False  # the input ends with the first attach that wrote to it
+    mounts: tuple[Mount, ...] = ()  # later ones over earlier ones
+    isolation: Isolation | None = None
 
 
 class ContainerState(Enum):
@@ -67,11 +108,48 @@ class RuntimeUnavailable(Exception):
     """The runtime cannot be reached; what it runs may still run."""
 
 
+class ExecFailed(Exception):
+    """A program could not be started in a container, or its streams could not be reached."""
+
+
+class Session(Protocol):
+    """The streams of one program, for one viewer, who closes it.
+
+    Nothing is buffered beyond what pipes hold: a program whose output is not read waits. With a
+    terminal all output is "stdout".
+    """
+
+    async def read(self, stream: str) -> bytes:
+        """The next output on "stdout" or "stderr"; b"" at its end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Input, waiting until it is taken; dropped when the program reads no input any more."""
+        ...
+
+    async def end_input(self) -> None:
+        """No more input. A terminal has no end of input, so there this does nothing."""
+        ...
+
+    async def resize(self, width: int, height: int) -> None:
+        """The terminal's size in characters; nothing without a terminal."""
+        ...
+
+    async def wait(self) -> int:
+        """The exit code; 128 + n for death by signal n. Raises RuntimeUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Let go. An exec'd program that still runs is hung up on (SIGHUP)."""
+        ...
+
+
 class Runtime(Protocol):
     """Runs containers. Every method may raise RuntimeUnavailable."""
 
     name: str  # "process", "sandbox", "scripted", as in nodeInfo.containerRuntimeVersion
     version: str
+    features: Features = Features()
 
     async def open(self) -> None:
         """Connect, and find again what ran before. Must be called first, once."""
@@ -103,6 +181,23 @@ class Runtime(Protocol):
 
     async def remove(self, id: ContainerId) -> None:
         """Forget an exited attempt; kills it first if it runs. Its log file stays."""
+        ...
+
+    async def exec(
+        self, id: ContainerId, argv: Sequence[str], *, tty: bool, stdin: bool
+    ) -> Session:
+        """Run one more program in a running container, with its environment and directory.
+
+        It ends with the container. Raises ContainerNotFound when the container does not run, and
+        ExecFailed when the program cannot be started.
+        """
+        ...
+
+    async def attach(self, id: ContainerId, *, stdin: bool) -> Session:
+        """The streams of the container's own program: its output from now on, and its input.
+
+        Raises ContainerNotFound when the container does not run, and ExecFailed.
+        """
         ...
 
     async def close(self, *, kill: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from kubatch.api import models as m
+from kubatch.api import taints
 from kubatch.scheduler import affinity
 from kubatch.scheduler.facts import NodeFacts, PodFacts, Port
 from kubatch.scheduler.requests import Resources
@@ -108,20 +109,7 @@ def static_refusal(pod: PodFacts, node: NodeFacts) -> Refusal | None:
 
 def tolerates(spec: m.PodSpec, taint: m.Taint) -> bool:
     """Whether any of the pod's tolerations covers a taint."""
-    return any(_tolerates(one, taint) for one in spec.tolerations or ())
-
-
-def _tolerates(toleration: m.Toleration, taint: m.Taint) -> bool:
-    """component-helpers/scheduling/corev1: Toleration.ToleratesTaint."""
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return toleration.operator in (None, "", "Equal") and (
-        bool(toleration.key) and (toleration.value or "") == (taint.value or "")
-    )
+    return any(taints.tolerates(one, taint) for one in spec.tolerations or ())
 
 
 # ----- filters that look at what is left

@@ -1,43 +1,41 @@
-"""Who is asking, and whether they may.
+"""Who is asking.
 
-Authentication in kube-apiserver's order: client certificate, bearer token, anonymous. Authorization
-knows system:masters, who may do anything, and what anybody may read; roles come later.
+In kube-apiserver's order: client certificate, bearer token (of the static file, then of a service
+account), anonymous. What a caller may do is asked in server/access.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from kubatch.api import errors
-from kubatch.api.errors import ApiError, Details
+from kubatch.server.access.attributes import User
+from kubatch.server.access.impersonation import ANONYMOUS_NAME, AUTHENTICATED, UNAUTHENTICATED
+from kubatch.server.access.policy import MASTERS
+from kubatch.server.account_tokens import AUDIENCES, InvalidToken, intersection
+from kubatch.server.accounts import CREDENTIAL_ID, Accounts
 from kubatch.server.certificates import write_private
-from kubatch.server.request import RequestInfo
 from kubatch.world import World
 
-MASTERS = "system:masters"
-AUTHENTICATED = "system:authenticated"
-# What the role system:public-info-viewer opens to everybody.
-_PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
+__all__ = ["ANONYMOUS", "AUTHENTICATED", "MASTERS", "Authenticator", "User"]
+
+ANONYMOUS = User(ANONYMOUS_NAME, "", (UNAUTHENTICATED,))
+# Tokens are kept as digests, so that looking one up tells nothing by the time it takes.
+Tokens = Mapping[bytes, User]
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """An authenticated caller, or the anonymous one."""
+class Peer:
+    """A client certificate that TLS has verified."""
 
-    name: str
-    uid: str = ""
-    groups: tuple[str, ...] = ()
-
-
-ANONYMOUS = User("system:anonymous", "", ("system:unauthenticated",))
-# Tokens are kept as digests, so that looking one up tells nothing by the time it takes.
-Tokens = Mapping[bytes, User]
+    subject: tuple[tuple[tuple[str, str], ...], ...]  # as ssl.getpeercert() shows it
+    der: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -45,38 +43,65 @@ class Authenticator:
     """Turns a client certificate or an Authorization header into a user."""
 
     tokens: Tokens = field(default_factory=dict)
+    accounts: Accounts | None = None
 
-    def user(self, peer_certificate: Mapping[str, Any] | None, authorization: str) -> User:
+    async def user(self, peer: Peer | None, authorization: str) -> User:
         """The caller. Raises ApiError 401 for a bearer token nobody has."""
-        if peer_certificate:
-            user = certificate_user(peer_certificate)
+        if peer is not None:
+            user = certificate_user(peer)
             if user is not None:
                 return user
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             return ANONYMOUS
+        try:
+            return (await self.bearer(token))[0]
+        except InvalidToken:
+            raise errors.unauthorized() from None
+
+    async def bearer(
+        self, token: str, audiences: Sequence[str] = AUDIENCES
+    ) -> tuple[User, tuple[str, ...]]:
+        """Whose token it is, and which of the audiences it is for. Raises InvalidToken."""
         found = self.tokens.get(_digest(token))
-        if found is None:
-            raise errors.unauthorized()
-        return found
-
-
-def certificate_user(peer: Mapping[str, Any]) -> User | None:
-    """The user a verified certificate names, as ssl.getpeercert() shows it."""
-    return _subject_user(peer.get("subject", ()))
+        if found is not None:
+            # A token of the file is for this server and nobody else.
+            matching = intersection(audiences, AUDIENCES)
+            if matching:
+                return found, matching
+        elif self.accounts is not None and token.count(".") == 2:
+            return await self.accounts.user(token, audiences)
+        raise InvalidToken("unknown token")
 
 
 @lru_cache(maxsize=1024)
-def _subject_user(subject: Iterable[Iterable[tuple[str, str]]]) -> User | None:
+def certificate_user(peer: Peer) -> User | None:
+    """The user a verified certificate names: the common name; organizations are groups."""
     name, groups = "", []
-    for attributes in subject:
+    for attributes in peer.subject:
         for kind, value in attributes:
             if kind == "commonName":
                 name = value
             elif kind == "organizationName":
                 groups.append(value)
-    return User(name, "", (*groups, AUTHENTICATED)) if name else None
+    if not name:
+        return None
+    credential = f"X509SHA256={hashlib.sha256(peer.der).hexdigest()}"
+    extra = ((CREDENTIAL_ID, (credential,)),) if peer.der else ()
+    return User(name, "", (*groups, AUTHENTICATED), extra)
+
+
+def peer_of(transport: Any) -> Peer | None:
+    """The certificate at the other end of a connection; None without one."""
+    if transport is None:
+        return None
+    shown = transport.get_extra_info("peercert")
+    if not shown:
+        return None
+    connection = transport.get_extra_info("ssl_object")
+    der = connection.getpeercert(binary_form=True) if connection is not None else b""
+    return Peer(shown.get("subject", ()), der or b"")
 
 
 def parse_tokens(lines: Iterable[str]) -> dict[bytes, User]:
@@ -107,42 +132,4 @@ def ensure_tokens(path: Path, world: World) -> dict[bytes, User]:
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-# ----- authorization
-
-
-def authorize(user: User, info: RequestInfo) -> None:
-    """Raises ApiError 403 when the user may not do this."""
-    if MASTERS in user.groups:
-        return
-    if not info.is_resource:
-        if info.method in ("GET", "HEAD") and _is_public(info.path):
-            return
-        raise _forbidden_path(user, info)
-    raise _forbidden_resource(user, info)
-
-
-def _is_public(path: str) -> bool:
-    return any(path == public or path.startswith(public + "/") for public in _PUBLIC_PATHS)
-
-
-def _forbidden_path(user: User, info: RequestInfo) -> ApiError:
-    why = f'User "{_clean(user.name)}" cannot {info.verb} path "{_clean(info.path)}"'
-    return ApiError(403, "Forbidden", f"forbidden: {why}", Details())
-
-
-def _forbidden_resource(user: User, info: RequestInfo) -> ApiError:
-    """apiserver/pkg/endpoints/handlers/responsewriters/errors.go: forbiddenMessage."""
-    resource = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
-    where = f'in the namespace "{info.namespace}"' if info.namespace else "at the cluster scope"
-    verb = info.verb or info.method.lower()
-    what = f'resource "{resource}" in API group "{info.group}"'
-    why = _clean(f'User "{user.name}" cannot {verb} {what} {where}')
-    return errors.forbidden(info.group, info.resource, info.name, why)
-
-
-def _clean(text: str) -> str:
-    """Markup escaped, for answers that end up in a browser (errors.go: sanitizer)."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()

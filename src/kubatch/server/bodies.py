@@ -195,7 +195,11 @@ def delete_request(data: bytes, media: Media, query: Query) -> DeleteRequest:
 
 
 def _from_body(data: bytes, media: Media) -> DeleteRequest:
-    value = decode_value(data, media, "DeleteOptions").value
+    return delete_options(decode_value(data, media, "DeleteOptions").value)
+
+
+def delete_options(value: dict[str, Any]) -> DeleteRequest:
+    """DeleteOptions as plain values, checked. Raises ApiError 400, 422."""
     kind = value.get("kind") or "DeleteOptions"
     if kind != "DeleteOptions":
         version = str(value.get("apiVersion") or "v1").rpartition("/")[2]

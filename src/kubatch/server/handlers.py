@@ -7,30 +7,44 @@ the options, the body, its kind, its name and namespace, and then the registry.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kubatch.api import errors
 from kubatch.api import resource as table
 from kubatch.api.errors import ApiError
-from kubatch.api.resource import NAMESPACES, PODS, SERVICEACCOUNTS, Resource
+from kubatch.api.resource import (
+    BINDINGS,
+    NAMESPACES,
+    PODS,
+    SERVICEACCOUNTS,
+    Resource,
+)
 from kubatch.client.protocol import PodStreams
-from kubatch.registry.lists import too_large_revision
+from kubatch.registry.lists import parse_revision, too_large_revision
 from kubatch.registry.strategy import RequestContext
 from kubatch.registry.values import Entry, ListRequest, Page
 from kubatch.server import (
+    applying,
+    asking,
     bodies,
+    connect,
     discovery,
+    documents,
     health,
+    insight,
+    metrics,
     negotiate,
-    openapi,
     pods,
     request,
+    scale,
     tables,
 )
+from kubatch.server.gate import Gate
+from kubatch.server.insight import Insight
 from kubatch.server.negotiate import Form
-from kubatch.server.replies import Call, Reply, Stream, json_reply, page_not_found
+from kubatch.server.replies import Answer, Call, Reply, Stream, json_reply, page_not_found
 from kubatch.server.request import ListOptions, RequestInfo
+from kubatch.server.reviews import ANSWERS
 from kubatch.server.streams import EventWriter, WatchStream
 from kubatch.server.tables import Tabler
 from kubatch.settings import Settings
@@ -53,8 +67,12 @@ class Handlers:
         settings: Settings,
         world: World,
         ready: Callable[[], bool],
+        gate: Callable[[], Gate],
+        shown: Insight,
     ) -> None:
         self._registry = registry
+        self._gate = gate
+        self._insight = shown
         self._streams = streams
         self._settings = settings
         self._world = world
@@ -65,10 +83,13 @@ class Handlers:
             "/readyz": {**alive, "poststarthook/kubatch": ready},
         }
 
-    async def handle(self, call: Call, address: str) -> Reply | Stream:
+    async def handle(self, call: Call, address: str) -> Answer:
         """The answer. `address` is the server's own host:port. Raises ApiError."""
         if call.info.is_resource:
             return await self._resource(call)
+        about = request.explained(call.info)
+        if about is not None:
+            return await insight.answer(about, self._registry, self._insight.explain)
         return self._other(call, address)
 
     # ----- paths that are no resources
@@ -82,23 +103,30 @@ class Handlers:
         checks = self._checks.get(f"/{first}")
         if checks is not None:
             return health.answer(info, checks)
+        if path == "/metrics":
+            return metrics.reply(self._insight.meters)
         if path == "/version":
             return Reply(discovery.version().body)
         if first in ("api", "apis"):
-            return _discovery(call, discovery.find(path, accept, address))
+            return documents.found(call, discovery.find(path, accept, address))
         if first == "openapi":
-            return _openapi(call, self._world.now())
+            return documents.openapi_document(call, self._world.now())
+        if first in (".well-known", "openid"):
+            return asking.issuer(path, address, self._gate())
         if path == "/":
-            return json_reply({"paths": sorted(["/api", "/apis", *self._checks, "/version"])})
+            known = ["/api", "/apis", *self._checks, "/metrics", "/version"]
+            return json_reply({"paths": sorted(known)})
         return page_not_found()
 
     # ----- resources
 
-    async def _resource(self, call: Call) -> Reply | Stream:
+    async def _resource(self, call: Call) -> Answer:
         info = call.info
         if not discovery.serves(info.group, info.version):
             return page_not_found()
         resource = _find(info)
+        if resource.deprecation:
+            call.warnings.append(resource.deprecation)
         if info.subresource:
             return await self._subresource(call, resource)
         verb = info.verb
@@ -111,6 +139,10 @@ class Handlers:
                 return await self._list(call, resource)
             case "watch":
                 return self._watch(call, resource)
+            case "create" if resource is BINDINGS:
+                return await pods.bind(call, self._registry, self._context(call))
+            case "create" if resource in ANSWERS:
+                return await asking.answer(call, resource, self._gate())
             case "create":
                 return await self._create(call, resource)
             case "update":
@@ -122,7 +154,7 @@ class Handlers:
             case _:
                 return await self._delete_collection(call, resource)
 
-    async def _subresource(self, call: Call, resource: Resource[Any]) -> Reply | Stream:
+    async def _subresource(self, call: Call, resource: Resource[Any]) -> Answer:
         info = call.info
         found = next((s for s in resource.subresources if s.name == info.subresource), None)
         if found is None or info.rest:
@@ -131,8 +163,16 @@ class Handlers:
             raise errors.method_not_allowed()
         if resource is PODS and found.name == "log":
             return await pods.log(call, self._registry, self._streams)
+        if resource is PODS and found.name in connect.BEGIN:
+            return await connect.begin(call, self._registry, self._streams, self._settings)
         if resource is PODS and found.name == "binding":
-            return await pods.bind(call, self._registry, _context(call))
+            return await pods.bind(call, self._registry, self._context(call))
+        if resource is PODS and found.name == "eviction":
+            return await pods.evict(call, self._registry, self._context(call))
+        if found.name == "scale":
+            return await scale.answer(call, self._registry, self._context(call))
+        if resource is SERVICEACCOUNTS and found.name == "token":
+            return await asking.token(call, self._gate())
         match info.verb:
             case "get":
                 return await self._get(call, resource)
@@ -188,7 +228,7 @@ class Handlers:
             watch = error
         return WatchStream(
             watch,
-            EventWriter(resource, form, tabler),
+            EventWriter(resource, form, tabler, self._insight.meters),
             update_clock,
             timeout,
             self._settings.bookmark_interval if bookmarks else None,
@@ -203,8 +243,9 @@ class Handlers:
         revision = options.resource_version
         present = self._registry.revision
         if options.send_initial_events:
-            if revision.isdigit() and int(revision) > present:
-                raise too_large_revision(int(revision), present)
+            wanted = parse_revision(revision) or 0
+            if wanted > present:
+                raise too_large_revision(wanted, present)
             revision = ""
         elif options.send_initial_events is False and revision in ("", "0"):
             revision = str(present)
@@ -225,7 +266,7 @@ class Handlers:
             )
         obj.metadata.namespace = info.namespace if resource.namespaced else None
         entry = await self._registry.create(
-            resource, info.namespace, obj, _context(call), dry_run=options.dry_run
+            resource, info.namespace, obj, self._context(call), dry_run=options.dry_run
         )
         return self._one(call, resource, form, entry, 201)
 
@@ -236,7 +277,7 @@ class Handlers:
         obj = await self._object(call, resource, options.field_validation)
         _check_name(obj, resource, info)
         entry, created = await self._registry.update(
-            resource, info.namespace, info.name, obj, _context(call),
+            resource, info.namespace, info.name, obj, self._context(call),
             subresource=info.subresource, dry_run=options.dry_run,
         )  # fmt: skip
         return self._one(call, resource, form, entry, 201 if created else 200)
@@ -252,12 +293,14 @@ class Handlers:
         form = negotiate.form(call.header("Accept"))
         options = request.write_options(info.query, "PatchOptions", apply=kind == "apply")
         if kind == "apply":
-            raise negotiate.unsupported_patch()  # managed fields are not kept yet
+            ctx = self._context(call)
+            entry, made = await applying.apply(call, resource, self._registry, ctx, options)
+            return self._one(call, resource, form, entry, 201 if made else 200)
         patch, duplicates = bodies.decode_patch(await call.body(), kind)
         report = bodies.patch_reporter(patch, options.field_validation, call.warnings)
         report(duplicates)
         entry = await self._registry.patch(
-            resource, info.namespace, info.name, kind, patch, _context(call),
+            resource, info.namespace, info.name, kind, patch, self._context(call),
             subresource=info.subresource, dry_run=options.dry_run, field_errors=report,
         )  # fmt: skip
         return self._one(call, resource, form, entry)
@@ -267,7 +310,7 @@ class Handlers:
         form = negotiate.form(call.header("Accept"))
         options = await _delete_request(call)
         entry, gone = await self._registry.delete(
-            resource, info.namespace, info.name, options, _context(call)
+            resource, info.namespace, info.name, options, self._context(call)
         )
         if not gone or resource in _ANSWERS_DELETED:
             return self._one(call, resource, form, entry)
@@ -289,9 +332,19 @@ class Handlers:
         options = request.list_options(info.query, watch=False)
         deletion = await _delete_request(call)
         page = await self._registry.delete_collection(
-            resource, info.namespace, _list_request(options), deletion, _context(call)
+            resource, info.namespace, _list_request(options), deletion, self._context(call)
         )
         return self._page(resource, form, page, None)
+
+    def _context(self, call: Call) -> RequestContext:
+        def guard(resource: Resource[Any], new: Any, old: Any) -> None:
+            self._gate().guard(call.user, resource, new, old)
+
+        manager = applying.manager(call.info.query, call.header("User-Agent"))
+        return RequestContext(
+            call.user.name, call.user.groups, call.warnings, manager, tracks_created=True,
+            may_create=lambda: self._gate().admit_creation(call), guard=guard,
+        )  # fmt: skip
 
     # ----- answers
 
@@ -344,10 +397,6 @@ def _find(info: RequestInfo) -> Resource[Any]:
     return resource
 
 
-def _context(call: Call) -> RequestContext:
-    return RequestContext(call.user.name, call.user.groups, call.warnings)
-
-
 def _list_request(options: ListOptions) -> ListRequest:
     return ListRequest(
         options.label_selector,
@@ -384,51 +433,3 @@ async def _delete_request(call: Call) -> Any:
     data = await call.body()
     media = negotiate.body_media(call.header("Content-Type")) if data else "json"
     return bodies.delete_request(data, media, call.info.query)
-
-
-# ----- documents
-
-
-def _discovery(call: Call, document: discovery.Document | None) -> Reply:
-    if document is None:
-        return page_not_found()
-    if not document.etag:
-        return Reply(document.body)
-    headers = {"Cache-Control": "public", "ETag": document.etag, "Vary": "Accept"}
-    if document.etag in call.header("If-None-Match"):
-        return Reply(b"", 304, document.content_type, headers)
-    return Reply(document.body, 200, document.content_type, headers)
-
-
-def _openapi(call: Call, now: datetime) -> Reply:
-    info, known = call.info, call.header("If-None-Match")
-    match info.path.split("/")[2:]:
-        case ["v2"]:
-            body, content_type = openapi.v2(call.header("Accept"))
-            return Reply(body, 200, content_type)
-        case ["v3"]:
-            tag = f'"{openapi.v3_index_hash()}"'
-            if tag in known:
-                return Reply(b"", 304, negotiate.JSON, {"ETag": tag})
-            return Reply(openapi.v3_index(), 200, negotiate.JSON, {"ETag": tag})
-        case ["v3", "api", version]:
-            group = ""
-        case ["v3", "apis", group, version]:
-            pass
-        case _:
-            return page_not_found()
-    if not discovery.serves(group, version):
-        return page_not_found()
-    document = openapi.v3(group, version)
-    asked = request.first(info.query, "hash")
-    if asked and asked != document.hash:
-        location = f"{info.path}?hash={document.hash}"
-        return Reply(b"", 301, negotiate.JSON, {"Location": location})
-    headers = {"ETag": f'"{document.hash}"', "Vary": "Accept"}
-    if asked:
-        expires = now + timedelta(days=365)
-        headers["Cache-Control"] = "public, immutable"
-        headers["Expires"] = expires.strftime("%a, %d %b %Y %H:%M:%S GMT")
-    if headers["ETag"] in known:
-        return Reply(b"", 304, negotiate.JSON, headers)
-    return Reply(document.body, 200, negotiate.JSON, headers)

@@ -129,6 +129,9 @@ def _paths(resource: Resource[Any]) -> dict[str, Any]:
         "responses": {"200": {"description": "OK"}},
         "x-kubernetes-group-version-kind": kind,
     }
+    if "get" not in resource.verbs:  # questions are created, and that is all
+        post = {**operation, "x-kubernetes-action": "post", "parameters": parameters[:-1]}
+        return {path.removesuffix("/{name}"): {"post": post}}
     patch = {**operation, "x-kubernetes-action": "patch", "parameters": parameters}
     return {path: {"get": {**operation, "x-kubernetes-action": "get"}, "patch": patch}}
 
@@ -213,11 +216,17 @@ def _definition(key: tuple[str, str]) -> str:
 _MODULES: Mapping[str, Any] = {
     "meta/v1": models.meta_v1,
     "core/v1": models.core_v1,
+    "apps/v1": models.apps_v1,
+    "batch/v1beta1": models.batch_v1,
+    "discovery/v1": models.discovery_v1,
+    "policy/v1": models.policy_v1,
+    "scheduling/v1": models.scheduling_v1,
     "batch/v1": models.batch_v1,
     "events/v1": models.events_v1,
     "coordination/v1": models.coordination_v1,
     "authentication/v1": models.authentication_v1,
     "authorization/v1": models.authorization_v1,
+    "rbac/v1": models.rbac_v1,
 }
 _PARAMETER = re.compile(r"^\s*\* \*\*(\w+)\*\* ``[^`]*`` ?-? ?(.*)$")
 

@@ -1,14 +1,16 @@
-"""The subresources that only pods have: log and binding."""
+"""The subresources that only pods have: log, binding and eviction."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kubatch.api import errors
+from kubatch.api import errors, fields
 from kubatch.api.errors import ApiError
 from kubatch.api.models import Pod
 from kubatch.api.resource import PODS
 from kubatch.client.protocol import PodStreams
+from kubatch.registry import eviction
 from kubatch.registry.strategy import RequestContext
 from kubatch.server import bodies, negotiate, request
 from kubatch.server.replies import TEXT, Call, Reply, Stream, json_reply
@@ -56,22 +58,19 @@ def choose_container(pod: Pod, asked: str) -> str:
 
 
 async def bind(call: Call, registry: Registry, context: RequestContext) -> Reply:
-    """pods/binding: the scheduler's decision. Raises ApiError 400, 404, 409, 500."""
+    """pods/binding, or bindings: the scheduler's decision. Raises ApiError 400, 404, 409, 500."""
     info = call.info
     negotiate.form(call.header("Accept"))
     options = request.write_options(info.query, "CreateOptions")
-    media = negotiate.body_media(call.header("Content-Type"))
-    binding = bodies.decode_value(await call.body(), media, "Binding").value
-    kind = binding.get("kind") or "Binding"
-    if kind != "Binding":
-        raise errors.bad_request(
-            f'{kind} in version "v1" cannot be handled as a Binding: '
-            f"converting (v1.{kind}) to (core.Binding): unknown conversion"
-        )
+    binding = await _body(call, "Binding", "core")
     metadata, target = _member(binding, "metadata"), _member(binding, "target")
-    name = metadata.get("name")
-    if name and name != info.name:
+    name = metadata.get("name") or info.name
+    if info.name and name != info.name:
         raise errors.bad_request("name in URL does not match name in Binding object")
+    if not name:
+        # /bindings names the pod in the body alone, as every create does.
+        why = "name or generateName is required"
+        raise errors.invalid("", "Binding", "", [fields.required("metadata.name", why)])
     if target.get("kind") not in (None, "", "Node"):
         raise _refused(
             f'target.kind: Unsupported value: "{target["kind"]}": supported values: '
@@ -82,8 +81,40 @@ async def bind(call: Call, registry: Registry, context: RequestContext) -> Reply
         raise _refused("target.name: Required value")
     if not options.dry_run:
         await registry.bind(
-            info.namespace or "", info.name, metadata.get("uid") or None, node, context
+            info.namespace or "", str(name), metadata.get("uid") or None, node, context
         )
+    return _created()
+
+
+async def evict(call: Call, registry: Registry, context: RequestContext) -> Reply:
+    """pods/eviction: a delete that asks the disruption budget. Raises ApiError 400, 404, 429."""
+    info = call.info
+    negotiate.form(call.header("Accept"))
+    options = request.write_options(info.query, "CreateOptions")
+    asked = await _body(call, "Eviction", "policy")
+    if _member(asked, "metadata").get("name") != info.name:
+        raise errors.bad_request("name in URL does not match name in Eviction object")
+    deletion = bodies.delete_options(_member(asked, "deleteOptions"))
+    deletion = replace(deletion, dry_run=deletion.dry_run or options.dry_run)
+    await eviction.evict(registry, info.namespace or "", info.name, deletion, context)
+    return _created()
+
+
+async def _body(call: Call, kind: str, package: str) -> dict[str, Any]:
+    """A body that is asked and not stored, as plain values. Raises ApiError 400."""
+    media = negotiate.body_media(call.header("Content-Type"))
+    value = bodies.decode_value(await call.body(), media, kind).value
+    sent = value.get("kind") or kind
+    if sent != kind:
+        version = str(value.get("apiVersion") or "v1").rpartition("/")[2]
+        raise errors.bad_request(
+            f'{sent} in version "{version}" cannot be handled as a {kind}: '
+            f"converting ({version}.{sent}) to ({package}.{kind}): unknown conversion"
+        )
+    return value
+
+
+def _created() -> Reply:
     return json_reply(
         {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201},
         201,

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kubatch.server import negotiate
 from kubatch.server.auth import User
 from kubatch.server.request import RequestInfo
+
+if TYPE_CHECKING:
+    from aiohttp.web import StreamResponse
+
+    from kubatch.server.upgrade import Door
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -60,6 +67,20 @@ class Stream(Protocol):
         ...
 
 
+class Upgrade(ABC):
+    """An answer that takes the connection over: exec, attach, port-forward."""
+
+    @abstractmethod
+    async def run(self, door: Door, closing: asyncio.Future[None]) -> StreamResponse:
+        """Upgrade, and serve until the end, or until `closing` is done; what was answered.
+
+        Raises ApiError before it has upgraded.
+        """
+
+
+Answer = Reply | Stream | Upgrade
+
+
 def json_reply(value: Any, status: int = 200) -> Reply:
     """A small value as JSON."""
     return Reply(negotiate.encode(value), status)
@@ -73,3 +94,33 @@ def text_reply(text: str, status: int = 200) -> Reply:
 def page_not_found() -> Reply:
     """What Go's HTTP server says of a path that no handler has."""
     return text_reply("404 page not found\n", 404)
+
+
+# ----- warnings
+
+# apiserver/pkg/endpoints/filters/warning.go: truncateAtTotalRunes, truncateItemRunes
+_WARNING_CHARACTERS_MAX = 4 * 1024
+_LONG_WARNING_CHARACTERS = 256
+
+
+def warning_headers(texts: Sequence[str]) -> list[str]:
+    """Values of Warning headers, each text once.
+
+    When they are too much for a header, each is cut, and those too many are left out. A client
+    may choose a part of a text: one that does not fit a header is not sent (NewWarningHeader).
+    """
+    kept = [t for t in dict.fromkeys(" ".join(text.split()) for text in texts) if _fits_header(t)]
+    if sum(map(len, kept)) > _WARNING_CHARACTERS_MAX:
+        kept = [text[:_LONG_WARNING_CHARACTERS] for text in kept]
+    found, total = [], 0
+    for text in kept:
+        if total >= _WARNING_CHARACTERS_MAX:
+            break
+        total += len(text)
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        found.append(f'299 - "{escaped}"')
+    return found
+
+
+def _fits_header(text: str) -> bool:
+    return bool(text) and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)

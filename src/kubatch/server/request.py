@@ -32,6 +32,7 @@ _VERBS = {
 # Paths below /namespaces/NAME that belong to the namespace itself
 # (requestinfo.go: namespaceSubresources).
 _OF_NAMESPACES = {"status", "finalize"}
+_EXPLAIN = "/kubatch.dev/v1/explain/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,20 @@ def _place(parts: Sequence[str]) -> tuple[str | None, str, Sequence[str]]:
     return parts[1], parts[2], parts[3:]
 
 
+def explained(info: RequestInfo) -> RequestInfo | None:
+    """For a path below /kubatch.dev/v1/explain: as if the object itself were read; else None."""
+    if info.is_resource or info.method != "GET" or not info.path.startswith(_EXPLAIN):
+        return None
+    group, *rest = info.path.removeprefix(_EXPLAIN).split("/")
+    if len(rest) not in (2, 3) or not all(rest):
+        return None
+    namespace = rest[1] if len(rest) == 3 else None
+    return RequestInfo(
+        info.method, info.path, "get", info.query, True, "" if group == "core" else group, "",
+        rest[0], namespace, rest[-1],
+    )  # fmt: skip
+
+
 # ----- single values
 
 
@@ -120,7 +135,9 @@ def integer(query: Query, name: str) -> int | None:
     digits = text[1:] if text[:1] in ("-", "+") else text
     if not digits.isascii() or not digits.isdigit():
         raise errors.bad_request(f"strconv.ParseInt: parsing {fields.show(text)}: invalid syntax")
-    value = int(text)
+    # Without its zeros: Python does not read a number of thousands of digits.
+    value = int(digits) if len(digits := digits.lstrip("0") or "0") <= 19 else 2**64
+    value = -value if text[:1] == "-" else value
     if not -(2**63) <= value < 2**63:
         raise errors.bad_request(
             f"strconv.ParseInt: parsing {fields.show(text)}: value out of range"
@@ -218,6 +235,13 @@ def write_options(query: Query, kind: str, *, apply: bool = False) -> WriteOptio
         causes.append(fields.required("fieldManager", "is required for apply patch"))
     if len(manager.encode()) > FIELD_MANAGER_BYTES_MAX:
         causes.append(fields.too_long("fieldManager", FIELD_MANAGER_BYTES_MAX))
+    causes += [
+        fields.invalid(
+            "fieldManager", manager, f"invalid character U+{ord(c):04X} (at position {i})"
+        )
+        for i, c in enumerate(manager)
+        if not c.isprintable()
+    ]
     dry_run = query.get("dryRun", ())
     causes += dry_run_causes(dry_run)
     validation = first(query, "fieldValidation")

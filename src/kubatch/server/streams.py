@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from kubatch.api import codec
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import Resource
+from kubatch.meters import Meters
 from kubatch.registry.values import Entry, WatchEvent
 from kubatch.server import negotiate, tables
+from kubatch.server.metrics import WATCH_EVENTS
 from kubatch.server.negotiate import Form
 from kubatch.server.replies import TEXT, Sink
 from kubatch.server.tables import Tabler
@@ -46,13 +48,18 @@ class Watch(Protocol):
 class EventWriter:
     """Turns events into lines, in the form the client asked for."""
 
-    def __init__(self, resource: Resource[Any], form: Form, tabler: Tabler | None) -> None:
+    def __init__(
+        self, resource: Resource[Any], form: Form, tabler: Tabler | None, meters: Meters
+    ) -> None:
+        self._meters = meters
+        self._labels = (resource.group, resource.version, resource.plural)
         self._resource = resource
         self._form = form
         self._tabler = tabler
 
     def event(self, type_: str, entry: Entry[Any]) -> bytes:
         """One change."""
+        self._meters.add(WATCH_EVENTS, self._labels)
         return _line(type_.encode(), self._object(entry))
 
     def _object(self, entry: Entry[Any]) -> bytes:

@@ -17,11 +17,19 @@ from aiohttp import web
 
 from kubatch.api import codec, errors
 from kubatch.api.errors import ApiError
+from kubatch.api.models import TokenRequest
 from kubatch.client.protocol import PodStreams
-from kubatch.server import auth, certificates, kubeconfig, negotiate, request
+from kubatch.server import account_tokens, auth, certificates, kubeconfig, negotiate, request
+from kubatch.server.access.policy import Policy
+from kubatch.server.accounts import Accounts
+from kubatch.server.audit import AuditLog, Record
 from kubatch.server.auth import Authenticator
+from kubatch.server.gate import Gate
 from kubatch.server.handlers import Handlers
-from kubatch.server.replies import Call, Reply, Stream
+from kubatch.server.insight import Insight
+from kubatch.server.metrics import RequestMeter
+from kubatch.server.replies import Answer, Call, Reply, Stream, Upgrade, warning_headers
+from kubatch.server.upgrade import Door
 from kubatch.settings import Settings
 from kubatch.world import World
 
@@ -34,6 +42,8 @@ logger = logging.getLogger(__name__)
 # (apiserver/pkg/endpoints/handlers/responsewriters: defaultGzipThresholdBytes).
 GZIP_BYTES_MIN = 128 * 1024
 _LINE_BYTES_MAX = 1 << 20  # Go's DefaultMaxHeaderBytes: selectors may be long
+_AUDIT_ID = web.RequestKey("audit-id", str)
+AUDIT_ID_MAX = 64  # apiserver/pkg/endpoints/filters/with_auditid.go: maxAuditIDLength
 _MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
 
@@ -48,11 +58,21 @@ class ApiServer:
         world: World,
         *,
         ready: Callable[[], bool],
+        policy: Policy | None = None,
+        insight: Insight | None = None,
     ) -> None:
         self._settings = settings
         self._world = world
-        self._handlers = Handlers(registry, streams, settings, world, ready)
-        self._authenticator = Authenticator()
+        self._registry = registry
+        self._policy = policy or Policy()  # without roles: only the administrator gets in
+        self._gate = Gate(Authenticator(), self._policy)
+        insight = insight or Insight()
+        self._meter = RequestMeter(insight.meters)
+        self._handlers = Handlers(
+            registry, streams, settings, world, ready, lambda: self._gate, insight
+        )
+        self._audit: AuditLog | None = None
+        self.ca = b""  # the certificate of the authority, once started
         self._http: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self._open_streams: set[asyncio.Future[None]] = set()
@@ -76,9 +96,15 @@ class ApiServer:
         settings = self._settings
         names = [n for n in (settings.address, socket.gethostname()) if n]
         pki = certificates.ensure(settings.data_dir / "pki", names, self._world.now())
-        self._authenticator = Authenticator(
-            auth.ensure_tokens(settings.data_dir / "tokens", self._world)
-        )
+        self.ca = pki.ca.certificate_pem
+        tokens = auth.ensure_tokens(settings.data_dir / "tokens", self._world)
+        authority = account_tokens.TokenAuthority(account_tokens.ensure_key(pki.directory))
+        accounts = Accounts(authority, self._registry, self._world)
+        self._gate = Gate(Authenticator(tokens, accounts), self._policy)
+        if settings.audit_log is not None:
+            self._audit = AuditLog(
+                settings.audit_log, settings.audit_log_bytes_max, settings.audit_log_files_max
+            )
         self._http = web.Server(
             self._serve,
             # A watch whose client has gone must not wait for an event to notice it.
@@ -98,6 +124,12 @@ class ApiServer:
         self.port = self._listener.sockets[0].getsockname()[1]
         kubeconfig.write(self.kubeconfig_path, self.url, pki)
 
+    async def issue_token(self, namespace: str, name: str, asked: TokenRequest) -> TokenRequest:
+        """A service account's token, for the pods of this process. Raises ApiError."""
+        accounts = self._gate.authenticator.accounts
+        assert accounts is not None, "a started server issues tokens"
+        return await accounts.create(namespace, name, asked, [])
+
     async def stop(self) -> None:
         """Stop listening, end watches and logs at once, let other requests finish."""
         self._stopping = True
@@ -110,18 +142,41 @@ class ApiServer:
             await self._http.shutdown(self._settings.shutdown_grace)
         if self._listener is not None:
             await self._listener.wait_closed()
+        if self._audit is not None:
+            self._audit.close()
 
     # ----- one request
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         info = request.parse(http.method, http.raw_path)
+        with self._meter.request(info) as metered:
+            response = await self._audited_process(http, info)
+            metered.code = response.status
+            return response
+
+    async def _audited_process(
+        self, http: web.BaseRequest, info: request.RequestInfo
+    ) -> web.StreamResponse:
+        if self._audit is None:
+            return await self._process(http, info, None)
+        record = self._record(http, info)
+        try:
+            response = await self._process(http, info, record)
+            record.code = response.status
+            return response
+        finally:
+            self._audit.write(record, self._world.now())
+
+    async def _process(
+        self, http: web.BaseRequest, info: request.RequestInfo, record: Record | None
+    ) -> web.StreamResponse:
         headers = http.headers
         call: Call | None = None
         try:
-            peer = None if http.transport is None else http.transport.get_extra_info("peercert")
-            user = self._authenticator.user(peer, headers.get("Authorization", ""))
+            peer = auth.peer_of(http.transport)
+            user = await self._gate.caller(peer, headers, record)
             call = Call(info, user, headers, lambda: self._read_body(http))
-            auth.authorize(user, info)
+            self._gate.admit(call, record)
             if info.method in _MUTATING:
                 # Once begun, a write is finished, whether or not the client waits for it.
                 answer = await asyncio.shield(self._answer(call, headers))
@@ -129,8 +184,12 @@ class ApiServer:
                 answer = await self._answer(call, headers)
             if isinstance(answer, Reply):
                 return await self._respond(http, info, answer, call.warnings)
+            if isinstance(answer, Upgrade):
+                return await self._upgrade(http, answer)
             return await self._stream(http, answer, call.warnings)
         except ApiError as error:
+            if record is not None:
+                record.message, record.status_reason = error.message, error.reason
             return await self._respond_error(http, info, error, call)
         except (ConnectionError, asyncio.CancelledError):
             raise
@@ -139,7 +198,16 @@ class ApiServer:
             failure = errors.internal("the server failed; its log tells how")
             return await self._respond_error(http, info, failure, call)
 
-    async def _answer(self, call: Call, headers: Mapping[str, str]) -> Reply | Stream:
+    def _record(self, http: web.BaseRequest, info: request.RequestInfo) -> Record:
+        """What the audit log will say of a request; its id goes back with the answer."""
+        audit_id = http.headers.get("Audit-Id", "")[:AUDIT_ID_MAX] or self._audit_id()
+        http[_AUDIT_ID] = audit_id
+        peer = http.transport.get_extra_info("peername") if http.transport is not None else None
+        agent = http.headers.get("User-Agent", "")
+        source = str(peer[0]) if peer else ""
+        return Record(info, http.raw_path, audit_id, self._world.now(), source, agent)
+
+    async def _answer(self, call: Call, headers: Mapping[str, str]) -> Answer:
         return await self._handlers.handle(call, headers.get("Host", ""))
 
     async def _read_body(self, http: web.BaseRequest) -> bytes:
@@ -216,10 +284,7 @@ class ApiServer:
     ) -> web.StreamResponse:
         response = web.StreamResponse()
         sink = _Sink(http, response, lambda ct: self._add_headers(http, response, ct, warnings))
-        closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._open_streams.add(closing)
-        if self._stopping:
-            _finish(closing)
+        closing = self._closing()
         try:
             await stream.run(sink, closing)
         except ApiError:
@@ -232,6 +297,28 @@ class ApiServer:
             self._open_streams.discard(closing)
         return response
 
+    async def _upgrade(self, http: web.BaseRequest, upgrade: Upgrade) -> web.StreamResponse:
+        closing = self._closing()
+        door = Door(http, self._audit_id_of(http))
+        try:
+            return await upgrade.run(door, closing)
+        except Exception:
+            if not door.response.prepared:
+                raise
+            # HTTP is over on this connection, so there is nobody to tell.
+            logger.debug("%s ended with an error", http.path, exc_info=True)
+            return door.response
+        finally:
+            self._open_streams.discard(closing)
+
+    def _closing(self) -> asyncio.Future[None]:
+        """Done when what goes on has to end, because the server does."""
+        closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open_streams.add(closing)
+        if self._stopping:
+            _finish(closing)
+        return closing
+
     def _add_headers(
         self,
         http: web.BaseRequest,
@@ -242,10 +329,14 @@ class ApiServer:
         headers = response.headers
         headers["Content-Type"] = content_type
         headers["Server"] = "kubatch"  # aiohttp would tell its version
-        headers["Audit-Id"] = http.headers.get("Audit-Id") or self._audit_id()
+        headers["Audit-Id"] = self._audit_id_of(http)
         headers.setdefault("Cache-Control", "no-cache, private")
-        for text in warnings:
-            headers.add("Warning", _warning(text))
+        for value in warning_headers(warnings):
+            headers.add("Warning", value)
+
+    def _audit_id_of(self, http: web.BaseRequest) -> str:
+        known = http.get(_AUDIT_ID) or http.headers.get("Audit-Id")
+        return str(known or self._audit_id())
 
     def _audit_id(self) -> str:
         """Looks like a UUID and is unique; a random one each time would cost as much as parsing."""
@@ -280,9 +371,3 @@ class _Sink:
 def _finish(closing: asyncio.Future[Any]) -> None:
     if not closing.done():
         closing.set_result(None)
-
-
-def _warning(text: str) -> str:
-    """A Warning header's value (apimachinery/pkg/util/net/http.go: NewWarningHeader)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'299 - "{" ".join(escaped.split())}"'

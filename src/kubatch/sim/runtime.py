@@ -11,7 +11,7 @@ import asyncio
 import signal as signals
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kubatch.runtime.protocol import (
     Container,
@@ -19,8 +19,10 @@ from kubatch.runtime.protocol import (
     ContainerNotFound,
     ContainerSpec,
     ContainerState,
+    ExecFailed,
     Runtime,
     RuntimeUnavailable,
+    Session,
 )
 from kubatch.world import World
 
@@ -35,6 +37,8 @@ class Exit:
     errors: str = ""  # the same, as stderr
     # The exit code after SIGTERM; None: it does not listen, and only SIGKILL helps.
     on_term: int | None = 128 + signals.SIGTERM
+    # Gives back what it is sent, and ends when its input does; for sessions.
+    echoes: bool = False
     max_rss_bytes: int | None = None
 
 
@@ -48,6 +52,7 @@ PROGRAMS: Mapping[str, Program] = {
     "sleep": lambda spec: Exit(0, after=float(spec.argv[1])),
     "stubborn": Exit(0, after=None, on_term=None),
     "echo": lambda spec: Exit(0, output=" ".join(spec.argv[1:]) + "\n"),
+    "cat": Exit(0, after=None, echoes=True),
 }
 
 
@@ -57,7 +62,68 @@ class _Held:
 
     seen: Container
     script: Exit
+    spec: ContainerSpec
     timer: asyncio.TimerHandle | None = None
+    sessions: list[ScriptedSession] = field(default_factory=list)
+
+
+class ScriptedSession(Session):
+    """The streams of a script: what it prints, and its own input if it echoes."""
+
+    def __init__(
+        self, script: Exit, *, attached: bool, stdin: bool, tty: bool, ends: Callable[[int], None]
+    ) -> None:
+        self.size: tuple[int, int] | None = None
+        self.exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.attached = attached
+        self._script = script
+        self._stdin, self._tty = stdin, tty
+        self._ends = ends
+        self._output: dict[str, deque[bytes]] = {"stdout": deque(), "stderr": deque()}
+        self._more = asyncio.Event()
+
+    def say(self, text: str, stream: str = "stdout") -> None:
+        """Print something."""
+        if text:
+            self._output["stdout" if self._tty else stream].append(text.encode())
+            self._more.set()
+
+    def end(self, code: int) -> None:
+        """The program ends."""
+        if not self.exit.done():
+            self.exit.set_result(code)
+            self._more.set()
+
+    async def read(self, stream: str) -> bytes:
+        """What was printed and not read yet."""
+        waiting = self._output[stream]
+        while not waiting and not self.exit.done():
+            self._more.clear()
+            await self._more.wait()
+        return waiting.popleft() if waiting else b""
+
+    async def write(self, data: bytes) -> None:
+        """Input; an echo gives it back."""
+        if self._stdin and self._script.echoes and not self.exit.done():
+            self._output["stdout"].append(data)
+            self._more.set()
+
+    async def end_input(self) -> None:
+        """The end of the input, which ends an echo."""
+        if self._stdin and self._script.echoes and not self._tty:
+            self._ends(self._script.code)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Remember the size."""
+        self.size = (width, height)
+
+    async def wait(self) -> int:
+        """The exit code."""
+        return await asyncio.shield(self.exit)
+
+    async def close(self) -> None:
+        """Let go."""
+        self.end(128 + signals.SIGHUP)
 
 
 class ScriptedRuntime(Runtime):
@@ -67,14 +133,21 @@ class ScriptedRuntime(Runtime):
     version = "1.0.0"
 
     def __init__(
-        self, world: World, programs: Mapping[str, Program] | None = None, *, logs: bool = False
+        self,
+        world: World,
+        programs: Mapping[str, Program] | None = None,
+        *,
+        logs: bool = False,
+        witness: Callable[[Container], None] | None = None,
     ) -> None:
+        """`witness` sees every start and end at once, whoever else is told late or never."""
         self.started: list[ContainerSpec] = []  # every start, in order
         self.signalled: list[tuple[ContainerId, int]] = []
         self.available = True  # False: every method raises RuntimeUnavailable
         self._world = world
         self._programs = {**PROGRAMS, **(programs or {})}
         self._logs = logs
+        self._witness = witness
         self._held: dict[ContainerId, _Held] = {}
         self._changes: deque[Container] = deque()
         self._changed = asyncio.Event()
@@ -101,14 +174,14 @@ class ScriptedRuntime(Runtime):
                 spec.id, ContainerState.EXITED, None, None, now, 128, "StartError", message,
                 labels=spec.labels,
             )  # fmt: skip
-            self._held[spec.id] = _Held(seen, Exit(128))
+            self._held[spec.id] = _Held(seen, Exit(128), spec)
             self._tell(seen)
             return seen
         script = program if isinstance(program, Exit) else program(spec)
         seen = Container(
             spec.id, ContainerState.RUNNING, len(self.started), now, labels=spec.labels
         )
-        held = self._held[spec.id] = _Held(seen, script)
+        held = self._held[spec.id] = _Held(seen, script, spec)
         self._tell(seen)
         if self._logs:
             self._write_log(spec, script)
@@ -152,6 +225,47 @@ class ScriptedRuntime(Runtime):
         self._end(id, 128 + signals.SIGKILL)
         del self._held[id]
 
+    async def exec(
+        self, id: ContainerId, argv: Sequence[str], *, tty: bool, stdin: bool
+    ) -> ScriptedSession:
+        """Run another script beside a container's own."""
+        held = self._running(id)
+        program = self._programs.get(argv[0])
+        if program is None:
+            raise ExecFailed(f'exec: "{argv[0]}": executable file not found in $PATH')
+        spec = replace(held.spec, argv=tuple(argv))
+        script = program if isinstance(program, Exit) else program(spec)
+        session = ScriptedSession(
+            script, attached=False, stdin=stdin, tty=tty, ends=lambda code: session.end(code)
+        )
+        session.say(script.output)
+        session.say(script.errors, "stderr")
+        held.sessions.append(session)
+        if script.after is not None:
+            asyncio.get_running_loop().call_later(script.after, session.end, script.code)
+        return session
+
+    async def attach(self, id: ContainerId, *, stdin: bool) -> ScriptedSession:
+        """The streams of a container's own script, which has said already what it says."""
+        held = self._running(id)
+        stdin = stdin and held.spec.stdin
+        session = ScriptedSession(
+            held.script,
+            attached=True,
+            stdin=stdin,
+            tty=held.spec.tty,
+            ends=lambda code: self._end(id, code),
+        )
+        held.sessions.append(session)
+        return session
+
+    def _running(self, id: ContainerId) -> _Held:
+        self._check()
+        held = self._held.get(id)
+        if held is None or held.seen.state is ContainerState.EXITED:
+            raise ContainerNotFound(id)
+        return held
+
     async def close(self, *, kill: bool) -> None:
         """Disconnect; with kill, end everything."""
         if kill:
@@ -188,9 +302,13 @@ class ScriptedRuntime(Runtime):
             exit_code=code,
             max_rss_bytes=held.script.max_rss_bytes,
         )
+        for session in held.sessions:
+            session.end(code if session.attached else 128 + signals.SIGKILL)
         self._tell(held.seen)
 
     def _tell(self, seen: Container) -> None:
+        if self._witness is not None:
+            self._witness(seen)
         self._changes.append(seen)
         self._changed.set()
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubatch.registry.kinds.table import STRATEGIES
-
 from kubatch.agent.facts import Capabilities
 from kubatch.agent.loop import Agent
 from kubatch.api import models as m
@@ -20,6 +18,7 @@ from kubatch.client.cache import Cache
 from kubatch.client.local import LocalClient
 from kubatch.registry.api import Registry
 from kubatch.registry.bootstrap import ensure_namespaces
+from kubatch.registry.kinds.table import STRATEGIES
 from kubatch.runtime.images import ImageMap
 from kubatch.sim.runtime import Program, ScriptedRuntime
 from kubatch.store.memory import MemoryStore
@@ -72,10 +71,12 @@ class Harness:
     agent: Agent | None = None
     task: asyncio.Task[None] | None = None
 
-    async def start_agent(self, *, settle: float = 0.02) -> Agent:
+    async def start_agent(
+        self, *, settle: float = 0.02, capabilities: Capabilities | None = None
+    ) -> Agent:
         self.agent = Agent(
             self.client, self.runtime, ImageMap(()), self.world, NODE, self.data_dir, self.events,
-            Capabilities(), container_env={"PATH": "/bin"}, settle=settle,
+            capabilities or Capabilities(), container_env={"PATH": "/bin"}, settle=settle,
         )  # fmt: skip
         self.task = asyncio.create_task(self.agent.run())
         ready = asyncio.create_task(self.agent.ready.wait())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,11 @@ from kubatch.api import errors
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import CONFIGMAPS, LEASES, NODES, PODS
+from kubatch.client.protocol import Event
+from kubatch.registry.api import Registry
 from kubatch.runtime.protocol import ContainerId, ContainerSpec
 from kubatch.sim.runtime import Exit
-from tests.unit.agent.harness import NODE, Harness, harness, spin
+from tests.unit.agent.harness import NODE, Faults, Harness, harness, spin
 from tests.unit.agent.pods import state
 
 
@@ -139,6 +142,46 @@ async def test_force_deletion_kills_and_clears(h: Harness) -> None:
     await vanish(h)
     assert await h.runtime.observe() == []
     assert not folder.exists()
+
+
+class Late(Faults):
+    """A client that hands on one event of a watch at a time, when told to."""
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry)
+        self.held = False
+        self.allowed = asyncio.Semaphore(0)
+
+    async def watch(self, *args: Any, **words: Any) -> AsyncIterator[Sequence[Event[Any]]]:
+        async for batch in super().watch(*args, **words):
+            for event in batch:
+                if self.held:
+                    await self.allowed.acquire()
+                yield [event]
+
+
+async def test_late_news_of_a_pod_that_is_gone_does_not_run_it_again(h: Harness) -> None:
+    """The answer to a write says that the pod is gone before its last changes are heard of."""
+    late = Late(h.client._registry)
+    h.client = late
+    await h.start_agent(settle=0)
+    await h.create(runs("stubborn"), restartPolicy="OnFailure")
+    await h.phase("Running")
+    late.held = True
+    label = {"metadata": {"labels": {"late": "news"}}}
+    await late.patch(PODS, "default", "p", label)
+    await late.delete(PODS, "default", "p", grace_period_seconds=0)
+    h.runtime.end(h.runtime.started[0].id, 0)
+    await spin(lambda: not h.runtime._held)
+    late.allowed.release()
+    await spin(lambda: late.allowed.locked())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(h.runtime.started) == 1
+    late.held = False
+    late.allowed.release()
+    await vanish(h)
+    assert len(h.runtime.started) == 1
 
 
 async def vanish(h: Harness) -> None:

@@ -10,6 +10,7 @@ import pytest
 from kubatch.agent.env import Sources
 from kubatch.agent.facts import Capabilities, Problem
 from kubatch.agent.prepare import Host, prepare
+from kubatch.agent.volumes import Mounted
 from kubatch.api import models as m
 from kubatch.runtime.images import ImageEntry, ImageMap
 from kubatch.runtime.protocol import ContainerId, ContainerSpec
@@ -33,7 +34,8 @@ def run(
         env={"PATH": "/bin", "HOME": "/home/me"},
     )
     p = pod(c, **spec)
-    return prepare(facts(p), c, 2, Sources(), host, START)
+    volumes = {"data": Mounted(Path("/volumes/data"))}
+    return prepare(facts(p), c, 2, Sources(), host, START, volumes)
 
 
 def spec_of(c: m.Container, **spec: Any) -> ContainerSpec:
@@ -149,3 +151,11 @@ def test_run_as_non_root() -> None:
     assert found.message == (
         'container has runAsNonRoot and image will run as root (pod: "p_default(u1)", container: c)'
     )
+
+
+def test_input_and_terminal_are_passed_on() -> None:
+    plain = spec_of(container(command=["sh"]))
+    assert (plain.stdin, plain.stdin_once, plain.tty) == (False, False, False)
+    found = spec_of(container(command=["sh"], stdin=True, stdinOnce=True, tty=True))
+    assert (found.stdin, found.stdin_once, found.tty) == (True, True, True)
+    assert found.env["TERM"] == "xterm"

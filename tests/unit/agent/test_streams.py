@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from kubatch.agent.facts import container_id
-from kubatch.agent.streams import choose_attempt, choose_container, log_options
+from kubatch.agent.streams import AgentStreams, choose_attempt, choose_container, log_options
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError
-from kubatch.runtime.protocol import ContainerId
+from kubatch.client.protocol import Client, NodeRefused, StreamFailed, StreamOptions
+from kubatch.runtime.protocol import ContainerId, ContainerSpec, ContainerState
+from kubatch.sim.runtime import ScriptedRuntime
+from kubatch.world import World
 from tests.unit.agent.pods import START, container, pod
 
 
@@ -136,3 +140,86 @@ def test_container_choice() -> None:
 )
 def test_options(query: dict[str, Any], field: str, expected: object) -> None:
     assert getattr(log_options(query, START), field) == expected
+
+
+# ----- programs and ports
+
+
+class OnePod:
+    """A client that knows one pod."""
+
+    def __init__(self, p: m.Pod) -> None:
+        self._pod = p
+
+    async def get(self, *_: object) -> m.Pod:
+        return self._pod
+
+
+async def streams_of(tmp_path: Path, *attempts: int) -> tuple[AgentStreams, ScriptedRuntime]:
+    """The streams of a pod whose container is in its newest attempt, the others being over."""
+    runtime = ScriptedRuntime(World())
+    await runtime.open()
+    for number in attempts:
+        argv = ("cat",) if number == max(attempts) else ("stubborn",)
+        id = ContainerId("u1", "c", number)
+        await runtime.start(ContainerSpec(id, argv, {}, None, tmp_path / "log", stdin=True))
+        if number != max(attempts):
+            runtime.end(id, 0)
+    return AgentStreams(cast(Client, OnePod(pod())), runtime, tmp_path), runtime
+
+
+ALL = StreamOptions(stdin=True, stdout=True, stderr=True)
+
+
+async def test_exec_in_the_newest_attempt(tmp_path: Path) -> None:
+    streams, runtime = await streams_of(tmp_path, 0, 1)
+    start = await streams.exec("default", "p", "c", ("echo", "hi"), ALL)
+    session = await start()
+    assert await session.read("stdout") == b"hi\n"
+    assert await session.wait() == 0
+    start = await streams.exec("default", "p", "", ("stubborn",), ALL)
+    session = await start()
+    runtime.end(ContainerId("u1", "c", 1), 0)
+    assert await session.wait() == 137
+
+
+async def test_attach_is_to_the_program(tmp_path: Path) -> None:
+    streams, runtime = await streams_of(tmp_path, 0)
+    session = await (await streams.attach("default", "p", "c", ALL))()
+    await session.write(b"hello")
+    assert await session.read("stdout") == b"hello"
+    await session.end_input()
+    assert await session.wait() == 0
+    (container,) = await runtime.observe()
+    assert container.state is ContainerState.EXITED
+
+
+async def test_sessions_of_what_does_not_run(tmp_path: Path) -> None:
+    streams, runtime = await streams_of(tmp_path)
+    with pytest.raises(NodeRefused, match=r'^container not found \("c"\)$'):
+        await streams.exec("default", "p", "c", ("true",), ALL)
+    with pytest.raises(NodeRefused, match=r'^container not found \("c"\)$'):
+        await streams.attach("default", "p", "c", ALL)
+    with pytest.raises(NodeRefused, match=r'^pod not found \("p_default"\)$'):
+        await streams.port_forward("default", "p")
+    runtime.available = False
+    with pytest.raises(NodeRefused, match="switched off"):
+        await streams.port_forward("default", "p")
+
+
+async def test_what_goes_wrong_between_looking_and_starting(tmp_path: Path) -> None:
+    streams, runtime = await streams_of(tmp_path, 0)
+    starting = [
+        await streams.exec("default", "p", "c", ("nope",), ALL),
+        await streams.exec("default", "p", "c", ("true",), ALL),
+        await streams.attach("default", "p", "c", ALL),
+    ]
+    with pytest.raises(StreamFailed, match="executable file not found"):
+        await starting[0]()
+    runtime.end(ContainerId("u1", "c", 0), 0)
+    for start in starting[1:]:
+        with pytest.raises(StreamFailed, match="container not found"):
+            await start()
+    runtime.available = False
+    with pytest.raises(StreamFailed, match="switched off"):
+        await starting[1]()

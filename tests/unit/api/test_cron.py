@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -124,60 +125,141 @@ def test_daylight_saving() -> None:
 
 # ----- a slow obvious twin: look at every minute
 
-ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Cairo"]
-
-
-# Each a few hours before a change of some zone's clock.
-STARTS = [
-    "2026-03-07T20:15",
-    "2026-04-04T10:45",
-    "2026-04-23T20:01",
-    "2026-10-29T19:59",
-    "2026-10-31T23:30",
-    "2026-10-03T12:00",
+ZONES = [
+    "UTC",
+    "Africa/Cairo",  # clocks change at midnight
+    "Africa/Casablanca",  # twice more around Ramadan
+    "America/Havana",  # at midnight, and back to it
+    "America/New_York",
+    "America/Nuuk",  # before midnight; another offset since 2023
+    "America/St_Johns",
+    "Asia/Kolkata",
+    "Asia/Tehran",  # no more since 2022
+    "Atlantic/Azores",  # across midnight
+    "Australia/Lord_Howe",  # by half an hour
+    "Pacific/Chatham",
 ]
+MINUTE = timedelta(minutes=1)
+
+
+@cache
+def changes(zone: str) -> list[datetime]:
+    """Every hour from 2020 to 2030 in which a zone's clock is changed."""
+    info, found = ZoneInfo(zone), []
+    day = datetime(2020, 1, 1, tzinfo=UTC)
+    while day.year < 2031:
+        if day.astimezone(info).utcoffset() != (day + timedelta(1)).astimezone(info).utcoffset():
+            hours = (day + timedelta(hours=h) for h in range(24))
+            found += [
+                h
+                for h in hours
+                if h.astimezone(info).utcoffset()
+                != (h + timedelta(hours=1)).astimezone(info).utcoffset()
+            ]
+        day += timedelta(1)
+    return found or [datetime(2026, 1, 1, tzinfo=UTC)]
+
+
+def matches(schedule: Fields, moment: datetime) -> bool:
+    local = moment.astimezone(schedule.zone)
+    by_date = local.day in schedule.days
+    by_weekday = local.isoweekday() % 7 in schedule.weekdays
+    both = schedule.days_starred or schedule.weekdays_starred
+    return (
+        ((by_date and by_weekday) if both else (by_date or by_weekday))
+        and local.month in schedule.months
+        and local.hour in schedule.hours
+        and local.minute in schedule.minutes
+    )
 
 
 def scan(schedule: Fields, after: datetime, days: int) -> datetime | None:
-    moment = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    moment = after.replace(second=0, microsecond=0) + MINUTE
     for _ in range(days * 1440):
-        local = moment.astimezone(schedule.zone)
-        by_date = local.day in schedule.days
-        by_weekday = local.isoweekday() % 7 in schedule.weekdays
-        both = schedule.days_starred or schedule.weekdays_starred
-        day = (by_date and by_weekday) if both else (by_date or by_weekday)
-        if (
-            day
-            and local.month in schedule.months
-            and local.hour in schedule.hours
-            and local.minute in schedule.minutes
-        ):
+        if matches(schedule, moment):
             return moment
-        moment += timedelta(minutes=1)
+        moment += MINUTE
     return None
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    minute=st.sampled_from(["*", "0", "30", "*/17", "59", "1-3"]),
-    hour=st.sampled_from(["*", "0", "2", "1-3", "*/5", "23"]),
-    day=st.sampled_from(["*", "*/2", "1-31", "8,26"]),
-    weekday=st.sampled_from(["*", "0", "1-5"]),
-    zone=st.sampled_from(ZONES),
-    after=st.sampled_from(STARTS),
-)
-def test_next_is_the_first_minute_that_matches(
-    minute: str, hour: str, day: str, weekday: str, zone: str, after: str
-) -> None:
-    schedule = parse(f"{minute} {hour} {day} * {weekday}", zone)
-    assert isinstance(schedule, Fields)
-    start = datetime.fromisoformat(after).replace(tzinfo=UTC)
-    expected = scan(schedule, start, 4)
-    found = schedule.next(start)
+def scan_back(schedule: Fields, after: datetime, until: datetime) -> datetime | None:
+    moment = until.replace(second=0, microsecond=0)
+    while moment > after:
+        if matches(schedule, moment):
+            return moment
+        moment -= MINUTE
+    return None
+
+
+@st.composite
+def around_a_change(draw: st.DrawFn) -> tuple[Fields, datetime]:
+    """A schedule, and a moment less than a day and a half before some clock's change."""
+    words = [
+        draw(st.sampled_from(["*", "0", "30", "*/17", "59", "1-3"])),
+        draw(st.sampled_from(["*", "0", "2", "1-3", "*/5", "23", "0,23"])),
+        draw(st.sampled_from(["*", "*/2", "1-31", "8,26"])),
+        draw(st.sampled_from(["*", "*", "3,4,10,11"])),
+        draw(st.sampled_from(["*", "0", "1-5"])),
+    ]
+    zone = draw(st.sampled_from(ZONES))
+    change = draw(st.sampled_from(changes(zone)))
+    early = timedelta(minutes=draw(st.integers(0, 2200)), seconds=draw(st.integers(0, 59)))
+    parsed = parse(" ".join(words), zone)
+    assert isinstance(parsed, Fields)
+    return parsed, change - early
+
+
+@settings(max_examples=50, deadline=None)
+@given(around_a_change())
+def test_next_is_the_first_minute_that_matches(case: tuple[Fields, datetime]) -> None:
+    schedule, after = case
+    expected, found = scan(schedule, after, 4), schedule.next(after)
     if expected is None:
-        assert found is None or found > start + timedelta(days=4)
+        assert found is None or found > after + timedelta(days=4)
     else:
         assert found == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(around_a_change(), st.integers(-10, 4000))
+def test_latest_is_the_last_minute_that_matches(
+    case: tuple[Fields, datetime], minutes: int
+) -> None:
+    schedule, after = case
+    until = after + timedelta(minutes=minutes)
+    assert schedule.latest(after, until) == scan_back(schedule, after, until)
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 5000), st.integers(-10, 50_000), st.integers(0, 999_999))
+def test_the_latest_of_every_so_often(seconds: int, later: int, microsecond: int) -> None:
+    every = Every(timedelta(seconds=seconds))
+    after = AFTER.replace(microsecond=microsecond)
+    until = after + timedelta(seconds=later)
+    step: datetime | None = every.next(after)
+    expected = None
+    while step is not None and step <= until:
+        expected, step = step, every.next(step)
+    assert every.latest(after, until) == expected
+
+
+@pytest.mark.parametrize("schedule", ["59 23 31 2 *", ", * * * *", "* , * * *"])
+def test_never_before(schedule: str) -> None:
+    assert parse(schedule).latest(datetime.min.replace(tzinfo=UTC), AFTER) is None
+
+
+@pytest.mark.parametrize("schedule", ["0 0 29 2 *", "* * * * *", "@every 1h", "59 23 31 2 *"])
+def test_the_ends_of_the_calendar(schedule: str) -> None:
+    """Somebody may write any time into a status."""
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    parsed = parse(schedule, "Asia/Tokyo")
+    assert parsed.next(last) is None
+    west = parse(schedule, "America/New_York")
+    assert west.latest(first, first + timedelta(hours=1)) in (None, first + timedelta(hours=1))
+    assert parsed.latest(last, first) is None
+    for moment in (first, last - timedelta(days=1)):
+        found = parsed.next(moment)
+        assert found is None or found > moment
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from kubatch.api import fields
 from kubatch.api.errors import Cause
+from kubatch.api.models import ObjectMeta
 
 
 def test_paths() -> None:
@@ -30,6 +31,12 @@ def test_paths() -> None:
         (None, "null"),
         (["a"], '["a"]'),
         ({"a": 1}, '{"a":1}'),
+        ({"b": {"d": 1, "c": 2}, "a": 1}, '{"a":1,"b":{"c":2,"d":1}}'),
+        (fields.Members(b=[{"d": 1, "c": 2}], a=1), '{"b":[{"c":2,"d":1}],"a":1}'),
+        (
+            ObjectMeta(name="x", labels={"b": "1", "a": "2"}),
+            '{"labels":{"a":"2","b":"1"},"name":"x"}',
+        ),
     ],
 )
 def test_show(value: Any, shown: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubatch.api import resource
-from kubatch.api.resource import JOBS, NODES, PODS
+from kubatch.api.resource import CRONJOBS, JOBS, NODES, PODS
 
 
 def test_names_of_a_resource() -> None:
@@ -29,5 +29,14 @@ def test_a_resource_is_found_by_path_and_by_kind() -> None:
 
 def test_groups_and_their_versions() -> None:
     assert set(resource.groups()) >= {"", "batch"}
-    assert resource.versions("batch") == ["v1"]
+    assert resource.versions("batch") == ["v1", "v1beta1"]
     assert resource.versions("nope") == []
+
+
+def test_what_is_kept_and_what_only_shows_or_asks() -> None:
+    shown = {r: r.shows for r in resource.RESOURCES if r.shows is not None}
+    assert shown == {resource.EVENTS_V1: resource.EVENTS, resource.CRONJOBS_V1BETA1: CRONJOBS}
+    assert not any(r.kept for r in shown)
+    assert resource.CRONJOBS_V1BETA1.key("d", "n") == CRONJOBS.key("d", "n")
+    assert not resource.BINDINGS.kept
+    assert CRONJOBS.kept

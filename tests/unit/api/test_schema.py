@@ -24,7 +24,7 @@ def bare(hint: Any) -> Any:
 
 def pairs(resource: Resource[Any]) -> Iterator[Pair]:
     """Each struct below a kind with the message that should be its twin."""
-    group = schema.message_group(resource.group, resource.version)
+    group = schema.group_version(resource.group, resource.version)
     todo: list[Pair] = [(resource.model, (group, resource.kind))]
     seen: set[type] = set()
     while todo:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from kubatch.api import errors
 from kubatch.api.errors import ApiError, Cause
@@ -20,7 +21,7 @@ from kubatch.api.models import (
 )
 from kubatch.api.resource import CONFIGMAPS, NAMESPACES, NODES, PODS, Resource
 from kubatch.client.local import LocalClient
-from kubatch.reconcile.apply import Applied, apply
+from kubatch.reconcile.apply import NOT_CACHED, Applied, apply
 from kubatch.reconcile.decision import (
     Absent,
     Bind,
@@ -33,6 +34,7 @@ from kubatch.reconcile.decision import (
     PutStatus,
     RemoveFinalizer,
     Stage,
+    Unchanged,
     Write,
     stage,
 )
@@ -196,7 +198,45 @@ def test_without_an_error_nothing_is_done_in_its_stead() -> None:
     with_bench(test)
 
 
+def test_what_is_done_after_an_error_may_repeat_it() -> None:
+    async def test(on: Bench) -> None:
+        failing = Stage((create("a"),), after_error=lambda said: (stage(create(said[-2:])),))
+        applied = await on.apply(failing)
+        assert applied.error is not None
+        assert applied.covered
+        assert await on.names() == ["no"]
+
+    with_bench(test, {"a": refusal()})
+
+
 # ----- writes
+
+
+def test_a_name_that_is_taken_may_count_as_done() -> None:
+    async def test(on: Bench) -> None:
+        await on.apply(stage(create("a")))
+        write = create("a", done=DONE, failed=FAILED, ignore_causes=("AlreadyExists",))
+        applied = await on.apply(stage(write), stage(create("b")))
+        assert applied.error is None
+        assert on.recorder.said == []
+        assert await on.names() == ["a", "b"]
+
+    with_bench(test)
+
+
+def test_what_has_changed_stops_the_turn() -> None:
+    async def test(on: Bench) -> None:
+        made = await on.client.create(CONFIGMAPS, config("a"))
+        seen = (made.metadata.resourceVersion if made.metadata else "") or ""
+        check = Unchanged(CONFIGMAPS, "default", "a", seen)
+        assert (await on.apply(stage(check), stage(create("b")))).error is None
+        await on.client.patch(CONFIGMAPS, "default", "a", {"data": {"a": "b"}})
+        applied = await on.apply(stage(check), stage(create("c")))
+        assert applied.error is not None
+        assert applied.error.code == 409
+        assert await on.names() == ["a", "b"]
+
+    with_bench(test)
 
 
 def test_a_creation_and_its_events() -> None:
@@ -252,6 +292,7 @@ def test_a_deletion_hits_only_the_object_meant() -> None:
         Absent(CONFIGMAPS, "default", "none"),
         Absent(CONFIGMAPS, "default", "none", "u"),
         Absent(CONFIGMAPS, "default"),
+        Unchanged(CONFIGMAPS, "default", "none", "5"),
     ],
 )
 def test_what_is_gone_counts_as_done(write: Write) -> None:
@@ -392,3 +433,57 @@ def test_writes_are_seen_once_every_cache_is_as_far(pods: int, configs: int, see
     applied = Applied(revisions={PODS: 5, CONFIGMAPS: 7})
     revisions: dict[Any, int] = {PODS: pods, CONFIGMAPS: configs}
     assert applied.seen_by(StaticView(), revisions.__getitem__) is seen
+
+
+# ----- what nobody knows of
+
+
+@pytest.mark.parametrize(
+    ("write", "doubts", "gone"),
+    [
+        (RemoveFinalizer(CONFIGMAPS, "default", "there", "x/y"), ["there"], []),
+        (RemoveFinalizer(CONFIGMAPS, "default", "none", "x/y"), ["none"], []),
+        (Patch(CONFIGMAPS, "default", "none", {}), ["none"], []),
+        (Delete(CONFIGMAPS, "default", "none", "uid"), [], ["none"]),
+        (Delete(CONFIGMAPS, "default", "there", "another"), [], ["there"]),
+        (create("taken"), ["taken"], []),
+        (create("refused"), [], []),
+    ],
+)
+def test_what_others_did_before_or_perhaps_happened_is_noted(
+    write: Write, doubts: list[str], gone: list[str]
+) -> None:
+    async def test(on: Bench) -> None:
+        await on.client.create(CONFIGMAPS, config("there"))
+        applied = await on.apply(stage(write))
+        assert [name for _, _, name in applied.doubts] == doubts
+        assert [name for _, _, name, _ in applied.gone] == gone
+
+    with_bench(test, {"taken": errors.internal("the disk is full"), "refused": refusal()})
+
+
+@virtual_time
+async def test_doubts_end_with_what_to_wait_for() -> None:
+    async with engine() as on:
+        there = await on.client.create(CONFIGMAPS, config("there"))
+        gone = replace(
+            config("gone"), metadata=ObjectMeta(name="gone", namespace="default", uid="u")
+        )
+        view = StaticView(gone)
+        applied = Applied(
+            doubts=[(CONFIGMAPS, "default", name) for name in ("there", "gone", "never")]
+        )
+        assert not applied.empty
+        await applied.settle(on.client, view, lambda _: 0)
+        assert there.metadata is not None
+        assert applied.revisions == {CONFIGMAPS: int(there.metadata.resourceVersion or 0)}
+        assert applied.gone == [(CONFIGMAPS, "default", "gone", "u")]
+        assert applied.doubts == []
+        newest = await on.client.create(CONFIGMAPS, config("newest"))
+        applied = Applied(doubts=[(CONFIGMAPS, "default", "")])
+        await applied.settle(on.client, view, lambda _: 0)
+        assert newest.metadata is not None
+        assert applied.revisions == {CONFIGMAPS: int(newest.metadata.resourceVersion or 0)}
+        applied = Applied(doubts=[(CONFIGMAPS, "default", "there")])
+        await applied.settle(on.client, view, lambda _: NOT_CACHED)
+        assert applied.empty

@@ -16,7 +16,10 @@ from kubatch.api.resource import CONFIGMAPS, EVENTS, SECRETS
 from kubatch.reconcile import loop
 from kubatch.reconcile.controller import Controller, Index, Key, View
 from kubatch.reconcile.decision import Create, Decision, Emit, Note, Patch, Stage, stage
-from kubatch.reconcile.loop import EXPLANATIONS_MAX
+from kubatch.reconcile.explanation import EXPLANATIONS_MAX
+from kubatch.reconcile.loop import Caches, Runner
+from kubatch.sim.faults import Faults, FaultyClient
+from kubatch.world import seeded
 from tests.suites.engine import engine
 from tests.suites.virtual_time import virtual_time
 
@@ -340,9 +343,48 @@ async def test_only_so_many_decisions_are_kept() -> None:
     rules = Rules(lambda _f, _n: Decision("it is so"))
     async with engine(rules.controller()) as on:
         explanations = on.runners[0].explanations
-        explanations.update((Key("old", str(n)), Decision("")) for n in range(EXPLANATIONS_MAX))
+        for number in range(EXPLANATIONS_MAX):
+            explanations.note(Key("old", str(number)), Decision(""), on.world.now())
         await on.client.create(CONFIGMAPS, config("a"))
         await on.quiet()
         assert len(explanations) == EXPLANATIONS_MAX
         assert KEY in explanations
         assert Key("old", "0") not in explanations
+
+
+@virtual_time
+async def test_a_write_that_failed_only_in_name_is_waited_for() -> None:
+    """Decided from a cache that is behind it, a turn would make a second one."""
+
+    def make_one(made: list[Any], _now: datetime) -> Decision:
+        new = ConfigMap(metadata=ObjectMeta(generateName="made-", namespace="default"))
+        return Decision("has one") if made else Decision("makes one", (stage(create_of(new)),))
+
+    def read(view: View, _key: Key, _remembered: Any) -> list[Any]:
+        names = [c.metadata.name or "" for c in view.list(CONFIGMAPS) if c.metadata]
+        return [name for name in names if name.startswith("made-")]
+
+    record = Controller[Any](
+        "maker", {CONFIGMAPS: lambda *_: [KEY], SECRETS: lambda *_: [KEY]}, read, make_one
+    )
+    async with engine() as on:
+        faults = Faults()
+        client = FaultyClient(on.client, faults, seeded("doubt"), lambda _: None, lambda _: None)
+        caches = Caches(client)
+        runner = Runner(record, client, caches, on.world)
+        on.tasks += [asyncio.create_task(caches.run()), asyncio.create_task(runner.run())]
+        await on.quiet()
+        on.client.hold(CONFIGMAPS)
+        faults.doubtful, faults.misread = 1.0, 1.0  # nor does the API tell what became of it
+        await on.client.create(SECRETS, secret("wakes-the-key"))
+        await on.quiet(100)
+        faults.stop()
+        await on.quiet(100)
+        on.client.release(CONFIGMAPS)
+        await on.quiet()
+        assert len(await on.names(CONFIGMAPS, "default")) == 1
+        assert read(caches, KEY, None) == await on.names(CONFIGMAPS)
+
+
+def create_of(obj: ConfigMap) -> Create:
+    return Create(CONFIGMAPS, obj)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubatch.api.errors import ApiError
-from kubatch.api.resource import CONFIGMAPS, JOBS, NAMESPACES, PODS
+from kubatch.api.resource import CONFIGMAPS, EVENTS, JOBS, NAMESPACES, PODS
 from kubatch.registry.api import Registry
 from kubatch.registry.values import DeleteRequest, ListRequest
 
@@ -148,3 +148,20 @@ async def test_an_unknown_policy_is_refused(registry: Registry) -> None:
     with pytest.raises(ApiError, match=r'Unsupported value: "Foo"') as caught:
         await registry.delete(JOBS, "default", "pi", DeleteRequest(propagation="Foo"), context())
     assert caught.value.code == 422
+
+
+@pytest.mark.parametrize("propagation", ["Orphan", "Foreground", "Background", None])
+async def test_events_own_nothing_and_go_at_once(
+    registry: Registry, propagation: str | None
+) -> None:
+    event = decoded(
+        EVENTS,
+        {
+            "metadata": {"name": "e"},
+            "involvedObject": {"namespace": "default", "kind": "Pod", "name": "p"},
+        },
+    )
+    await registry.create(EVENTS, "default", event, context())
+    request = DeleteRequest(propagation=propagation)
+    _, gone = await registry.delete(EVENTS, "default", "e", request, context())
+    assert gone

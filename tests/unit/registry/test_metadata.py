@@ -117,7 +117,11 @@ def owner(name: str, **change: str | bool) -> OwnerReference:
         ),
         (
             ObjectMeta(finalizers=["-"]),
-            [f'metadata.finalizers: Invalid value: "-": name part {PART}'],
+            [
+                f'metadata.finalizers: Invalid value: "-": name part {PART}',
+                'metadata.finalizers[0]: Invalid value: "-": name is neither a standard finalizer '
+                "name nor is it fully qualified",
+            ],
         ),
         (
             ObjectMeta(ownerReferences=[owner("", kind="", uid="", apiVersion="")]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from kubatch.api.errors import bad_request
+from kubatch.client.protocol import Dialer, NodeRefused, Opener
 from kubatch.registry import bootstrap
 from kubatch.registry.api import Registry
 from kubatch.registry.kinds.table import STRATEGIES
@@ -50,7 +52,9 @@ class Client:
     async def __call__(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        data: Any = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        if data and len(data) > 1 << 20:  # aiohttp warns of large bodies sent in one piece
+            data = io.BytesIO(data)
         async with self.session.request(
             method, self.url + path, data=data, headers=headers, allow_redirects=False
         ) as response:
@@ -81,6 +85,15 @@ class ScriptedLogs:
             raise bad_request(f'previous terminated container "{container}" in pod "{name}"')
         yield b"one\n"
         yield b"two\n"
+
+    async def exec(self, *_: object) -> Opener:
+        raise NodeRefused(500, "", "nothing runs here")
+
+    async def attach(self, *_: object) -> Opener:
+        raise NodeRefused(500, "", "nothing runs here")
+
+    async def port_forward(self, *_: object) -> Dialer:
+        raise NodeRefused(500, "", "nothing runs here")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def test_a_server_url(address: str, url: str) -> None:
     assert kubeconfig.server_url(address, 1) == url
 
 
-def test_tokens_are_made_once_and_kept_private(tmp_path: Path) -> None:
+async def test_tokens_are_made_once_and_kept_private(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     world = World(rng=random.Random(1))
     tokens = auth.ensure_tokens(path, world)
@@ -115,6 +115,6 @@ def test_tokens_are_made_once_and_kept_private(tmp_path: Path) -> None:
     assert auth.ensure_tokens(path, world) == tokens
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     token = path.read_text().partition(",")[0]
-    user = auth.Authenticator(tokens).user(None, f"Bearer {token}")
+    user = await auth.Authenticator(tokens).user(None, f"Bearer {token}")
     assert "system:masters" in user.groups
     assert user.name == "kubernetes-admin"

@@ -56,7 +56,16 @@ def test_a_resource_list() -> None:
     assert entries["jobs"]["singularName"] == "job"
     assert entries["jobs/status"]["singularName"] == ""
     assert entries["jobs/status"]["verbs"] == ["get", "patch", "update"]
-    assert body("/api/v1")["groupVersion"] == "v1"
+    core = body("/api/v1")
+    assert core["groupVersion"] == "v1"
+    pods = {r["name"]: r for r in core["resources"]}
+    for name, kind in (
+        ("attach", "PodAttachOptions"),
+        ("exec", "PodExecOptions"),
+        ("portforward", "PodPortForwardOptions"),
+    ):
+        entry = pods[f"pods/{name}"]
+        assert (entry["kind"], entry["verbs"]) == (kind, ["create", "get"])
 
 
 @pytest.mark.parametrize("path", ["/apis/nosuch", "/apis/nosuch/v1", "/api/v2", "/apis/batch/v2"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubatch.api.models import ObjectMeta, OwnerReference
-from kubatch.api.resource import EVENTS, EVENTS_V1, RESOURCES, Resource, by_kind
+from kubatch.api.resource import EVENTS, RESOURCES, Resource, by_kind
 from kubatch.reconcile.controller import Index, Key, KeyMapping, View
 
 # apimachinery/pkg/apis/meta/v1/types.go: FinalizerOrphanDependents, FinalizerDeleteDependents
@@ -19,7 +19,7 @@ ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 
 # pkg/controller/garbagecollector/garbagecollector.go: DefaultIgnoredResources
-COLLECTED: tuple[Resource[Any], ...] = tuple(r for r in RESOURCES if r not in (EVENTS, EVENTS_V1))
+COLLECTED: tuple[Resource[Any], ...] = tuple(r for r in RESOURCES if r.kept and r is not EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ def owner_of(reference: OwnerReference, namespace: str | None) -> Owner | None:
     graph_builder.go: addDependentToOwners).
     """
     resource = by_kind(reference.apiVersion, reference.kind)
+    if resource is not None and resource.shows is not None:
+        resource = resource.shows
     if resource is None or resource not in BY_UID or (resource.namespaced and not namespace):
         return None
     return Owner(

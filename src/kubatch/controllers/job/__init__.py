@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from kubatch.api import models as m
 from kubatch.api.owners import controller_of
 from kubatch.api.resource import JOBS, PODS
-from kubatch.controllers.job import names
+from kubatch.controllers.job import metrics, names
 from kubatch.controllers.job.decide import decide
 from kubatch.controllers.job.facts import (
     PODS_BY_JOB,
@@ -21,14 +22,17 @@ from kubatch.controllers.job.facts import (
 from kubatch.reconcile.controller import Controller, Key
 
 
-def controller() -> Controller[JobFacts]:
-    """The record for the engine."""
+def controller(ours: frozenset[str] = names.BUILT_IN) -> Controller[JobFacts]:
+    """The record for the engine; for Jobs whose spec.managedBy is one of `ours`."""
     return Controller(
         name="job-controller",
         watches={JOBS: _job_keys, PODS: _pod_keys},
-        read=read,
+        read=partial(read, ours=ours),
         decide=decide,
         indexes=(PODS_BY_JOB, UNOWNED_PODS),
+        about=JOBS,
+        queue="job",
+        measures=metrics.measures(ours),
     )
 
 

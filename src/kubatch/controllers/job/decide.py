@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from kubatch.api import models as m
 from kubatch.api.owners import owner_reference
 from kubatch.api.resource import JOBS, PODS
-from kubatch.controllers.job import accounting, finish, manage, names, status, tally
+from kubatch.controllers.job import accounting, finish, manage, metrics, names, status, tally
 from kubatch.controllers.job.facts import JobFacts, PodFacts
 from kubatch.controllers.job.finish import Finish
 from kubatch.controllers.job.manage import Plan
@@ -41,6 +41,7 @@ from kubatch.reconcile.decision import (
     Emit,
     Note,
     Patch,
+    Present,
     PutStatus,
     RemoveFinalizer,
     Stage,
@@ -70,6 +71,7 @@ def decide(facts: JobFacts, now: datetime) -> Decision:
             "terminating": outcome.pods.terminating,
             "succeeded": counts.succeeded,
             "failed": counts.failed,
+            metrics.ACTION: _action(facts, plan),
         },
     )
 
@@ -139,7 +141,7 @@ class _Turn:
         # A Job that is complete is not marked as suspended or resumed any more.
         start = status.suspension(facts, self.tally, managed and ending is None, self.now)
         interim = status.interim(facts, self.tally, living, account, start, ending, self.now)
-        final = status.final(interim, living, account, ending, self.now)
+        final = status.final(facts, interim, living, account, ending, self.now)
         ended = ending is not None and status.may_end(living, account)
         stages: list[Stage] = []
         if interim != facts.job.status:
@@ -170,12 +172,20 @@ def _untrack(facts: JobFacts, pod: PodFacts) -> RemoveFinalizer:
 def _change_hands(facts: JobFacts) -> list[Stage]:
     """Adopt and release pods (controller_ref_manager.go: AdoptPod, ReleasePod).
 
-    The uid in each patch makes it fail rather than meet a new pod of an old name.
+    The uid in each patch makes it fail rather than meet a new pod of an old name. A pod that is
+    gone is not adopted: the rest of the turn would count it. And a Job adopts only if the API says
+    that it is there, since pods of an owner that is gone are deleted.
     """
-    patches = [
-        _patch(facts, pod, {"ownerReferences": [_owner(facts)], "finalizers": [_TRACKING]})
+    adoptions = [
+        _patch(
+            facts,
+            pod,
+            {"ownerReferences": [_owner(facts)], "finalizers": [_TRACKING]},
+            required=True,
+        )
         for pod in facts.adopt
-    ] + [
+    ]
+    releases = [
         _patch(
             facts,
             pod,
@@ -186,15 +196,22 @@ def _change_hands(facts: JobFacts) -> list[Stage]:
         )
         for pod in facts.release
     ]
-    return [stage(*patches)] if patches else []
+    stages: list[Stage] = []
+    if adoptions:
+        stages.append(stage(Present(JOBS, facts.namespace, facts.name, facts.uid)))
+    if adoptions or releases:
+        stages.append(stage(*adoptions, *releases))
+    return stages
 
 
 _TRACKING = names.TRACKING_FINALIZER
 
 
-def _patch(facts: JobFacts, pod: PodFacts, metadata: dict[str, Any]) -> Patch:
+def _patch(
+    facts: JobFacts, pod: PodFacts, metadata: dict[str, Any], *, required: bool = False
+) -> Patch:
     body = {"metadata": {"uid": pod.uid, **metadata}}
-    return Patch(PODS, facts.namespace, pod.name, body, type="strategic")
+    return Patch(PODS, facts.namespace, pod.name, body, type="strategic", required=required)
 
 
 def _owner(facts: JobFacts) -> Any:
@@ -243,6 +260,15 @@ def _delete(facts: JobFacts, pod: PodFacts) -> Delete:
         done=Note("Normal", "SuccessfulDelete", "Deleted pod: {name}"),
         failed=Note("Warning", "FailedDelete", "Error deleting: {error}"),
     )
+
+
+def _action(facts: JobFacts, plan: Plan) -> str:
+    """What a turn is counted as (manageJob's second answer)."""
+    if not plan.managed:
+        return metrics.RECONCILING
+    if plan.deletions or facts.spec.suspended:
+        return metrics.PODS_DELETED
+    return metrics.PODS_CREATED if plan.creations else metrics.TRACKING
 
 
 # ----- when and why

@@ -171,7 +171,9 @@ def unowned_labelled(uid: str) -> str:
 # ----- reading
 
 
-def read(view: View, key: Key, remembered: object) -> JobFacts | None:
+def read(
+    view: View, key: Key, remembered: object, ours: frozenset[str] = names.BUILT_IN
+) -> JobFacts | None:
     """The facts about a Job; None when there is none.
 
     Of a Job that is finished or managed elsewhere, no pods are read: nothing will be done.
@@ -179,7 +181,7 @@ def read(view: View, key: Key, remembered: object) -> JobFacts | None:
     job = view.get(JOBS, key.namespace, key.name)
     if job is None:
         return None
-    facts = read_job(job)
+    facts = read_job(job, ours)
     if facts.managed_elsewhere or facts.finished or not facts.spec.mode_known:
         return facts
     own, foreign = _claimed(facts, view.indexed(PODS_BY_JOB, facts.uid))
@@ -207,18 +209,18 @@ def read(view: View, key: Key, remembered: object) -> JobFacts | None:
     )
 
 
-def read_job(job: m.Job) -> JobFacts:
-    """The facts that the Job itself tells."""
+def read_job(job: m.Job, ours: frozenset[str] = names.BUILT_IN) -> JobFacts:
+    """The facts that the Job itself tells; `ours` are the values of managedBy that mean us."""
     metadata = job.metadata or _NO_META
     status = _read_status(job.status or m.JobStatus())
-    managed_by = job.spec.managedBy if job.spec else None
+    managed_by = (job.spec.managedBy if job.spec else None) or ""
     return JobFacts(
         job,
         metadata.namespace or "",
         metadata.name or "",
         metadata.uid or "",
         metadata.deletionTimestamp is not None,
-        managed_by if managed_by and managed_by != names.MANAGED_BY_US else "",
+        "" if managed_by in ours else managed_by or names.MANAGED_BY_US,
         conditions.true(status.conditions, names.COMPLETE)
         or conditions.true(status.conditions, names.FAILED),
         _read_spec(job.spec or m.JobSpec(template=m.PodTemplateSpec())),

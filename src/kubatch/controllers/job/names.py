@@ -16,6 +16,12 @@ INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 INDEX_IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
 COMPLETION_INDEX_ENV = "JOB_COMPLETION_INDEX"
 MANAGED_BY_US = "kubernetes.io/job-controller"
+# For a Job on any cluster that is to be left to kubatch (`kubatch controllers`).
+MANAGED_BY_KUBATCH = "kubatch.dev/job-controller"
+# Whose Jobs a controller looks after, by spec.managedBy; "" when that is absent.
+BUILT_IN = frozenset(("", MANAGED_BY_US))
+KUBATCH_ONLY = frozenset((MANAGED_BY_KUBATCH,))
+BOTH = BUILT_IN | KUBATCH_ONLY
 
 MAX_PODS_PER_TURN = 500  # MaxPodCreateDeletePerSync
 MAX_UNCOUNTED = 500  # MaxUncountedPods: bounds the status object

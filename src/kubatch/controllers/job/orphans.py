@@ -2,7 +2,8 @@
 
 A pod keeps the finalizer while its controller is a Job that runs, or that another controller
 manages. It loses it when its Job is gone or finished, or when it has no controller
-(job_controller.go: syncOrphanPod). Pods controlled by anything else are not touched.
+(job_controller.go: syncOrphanPod); and when its Job is being deleted and does not select it.
+Pods controlled by anything else are not touched.
 
 A key names a Job by name and uid, or a pod without controller.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from kubatch.api import models as m
 from kubatch.api.owners import controller_of
@@ -41,14 +43,15 @@ class OrphanFacts:
     gone: tuple[str, str] | None = None  # name and uid of the Job whose absence is the reason
 
 
-def controller() -> Controller[OrphanFacts]:
-    """The record for the engine."""
+def controller(ours: frozenset[str] = names.BUILT_IN) -> Controller[OrphanFacts]:
+    """The record for the engine, beside a controller of the Jobs managed by one of `ours`."""
     return Controller(
         name="job-orphan-controller",
-        watches={JOBS: _job_keys, PODS: _pod_keys},
-        read=read,
+        watches={JOBS: partial(_job_keys, ours=ours), PODS: _pod_keys},
+        read=partial(read, ours=ours),
         decide=decide,
         indexes=(PODS_BY_JOB, UNOWNED_PODS),
+        queue="job_orphan_pod",
     )
 
 
@@ -70,25 +73,33 @@ def decide(facts: OrphanFacts, now: datetime) -> Decision:
     return Decision(because=because, stages=tuple(stages))
 
 
-def read(view: View, key: Key, remembered: object) -> OrphanFacts | None:
+def read(
+    view: View, key: Key, remembered: object, ours: frozenset[str] = names.BUILT_IN
+) -> OrphanFacts | None:
     """The pods to release under a key; None when there are none."""
     kind, _, rest = key.name.partition("/")
     if kind == "job":
         name, _, uid = rest.rpartition("/")
-        return _of_job(view, key.namespace, name, uid)
+        return _of_job(view, key.namespace, name, uid, ours)
     pod = view.get(PODS, key.namespace, rest)
-    if pod is None or not _is_orphan(view, pod):
+    if pod is None or not _is_orphan(view, pod, ours):
         return None
     return OrphanFacts(key.namespace, (rest,), "has no controller")
 
 
-def _of_job(view: View, namespace: str, name: str, uid: str) -> OrphanFacts | None:
+def _of_job(
+    view: View, namespace: str, name: str, uid: str, ours: frozenset[str]
+) -> OrphanFacts | None:
     pods = [
-        pod for pod in view.indexed(UNOWNED_PODS, unowned_labelled(uid)) if _is_orphan(view, pod)
+        pod
+        for pod in view.indexed(UNOWNED_PODS, unowned_labelled(uid))
+        if _is_orphan(view, pod, ours)
     ]
-    ending = _ending(view, namespace, name, uid)
+    ending = _ending(view, namespace, name, uid, ours)
     if ending:
         pods += [pod for pod in view.indexed(PODS_BY_JOB, uid) if is_tracked(pod)]
+    else:
+        pods += _strangers(view, view.get(JOBS, namespace, name), uid, ours)
     found = tuple(pod.metadata.name for pod in pods if pod.metadata and pod.metadata.name)
     if not found:
         return None
@@ -96,19 +107,36 @@ def _of_job(view: View, namespace: str, name: str, uid: str) -> OrphanFacts | No
     return OrphanFacts(namespace, found, ending or "has no controller", gone)
 
 
+def _strangers(view: View, job: m.Job | None, uid: str, ours: frozenset[str]) -> Iterable[m.Pod]:
+    """Pods that a Job which is being deleted controls though its selector does not match them.
+
+    Such a Job neither counts nor releases them (controller_ref_manager.go: ClaimObject). With
+    their finalizer they could not be deleted, and it would wait for them for ever.
+    """
+    facts = read_job(job, ours) if job is not None else None
+    if job is None or facts is None or not facts.deleting or facts.managed_elsewhere:
+        return ()
+    selector = selector_of(job)
+    return (
+        pod
+        for pod in view.indexed(PODS_BY_JOB, uid)
+        if is_tracked(pod) and pod.metadata and not selector.matches(pod.metadata.labels)
+    )
+
+
 _GONE = "its Job is gone"
 
 
-def _ending(view: View, namespace: str, name: str, uid: str) -> str:
+def _ending(view: View, namespace: str, name: str, uid: str, ours: frozenset[str]) -> str:
     """Why the pods that a Job controls are not accounted for any more; "" while they are."""
     job = view.get(JOBS, namespace, name)
     if job is None or job.metadata is None or job.metadata.uid != uid:
         return _GONE
-    facts = read_job(job)
+    facts = read_job(job, ours)
     return "its Job is finished" if facts.finished and not facts.managed_elsewhere else ""
 
 
-def _is_orphan(view: View, pod: m.Pod) -> bool:
+def _is_orphan(view: View, pod: m.Pod, ours: frozenset[str]) -> bool:
     """Tracked, without a controller, and not about to be adopted by the Job it is labelled for.
 
     Without the last part this controller and the Job's would race over the finalizer.
@@ -120,7 +148,7 @@ def _is_orphan(view: View, pod: m.Pod) -> bool:
     job = view.get(JOBS, pod.metadata.namespace, name) if name else None
     if job is None or pod.metadata.deletionTimestamp is not None:
         return True
-    facts = read_job(job)
+    facts = read_job(job, ours)
     return not _works(facts) or not selector_of(job).matches(pod.metadata.labels)
 
 
@@ -128,11 +156,11 @@ def _works(facts: JobFacts) -> bool:
     return not (facts.deleting or facts.finished or facts.managed_elsewhere)
 
 
-def _job_keys(old: m.Job | None, new: m.Job | None) -> Iterable[Key]:
+def _job_keys(old: m.Job | None, new: m.Job | None, ours: frozenset[str]) -> Iterable[Key]:
     """Jobs that stopped accounting for pods: gone, being deleted, or finished."""
     if old is not None and (new is None or _uid(new) != _uid(old)):
         yield _key_of_job(old)
-    if new is not None and not _works(read_job(new)):
+    if new is not None and not _works(read_job(new, ours)):
         yield _key_of_job(new)
 
 
@@ -146,14 +174,23 @@ def _key_of_job(job: m.Job) -> Key:
 
 
 def _pod_keys(old: m.Pod | None, new: m.Pod | None) -> Iterable[Key]:
-    """A tracked pod when it appears, and when it changes hands."""
+    """A tracked pod when it appears, and when it changes hands or labels."""
     if new is None or new.metadata is None or not is_tracked(new):
         return
     owner = controller_of(new.metadata)
     if owner is None:
         yield Key(new.metadata.namespace or "", f"pod/{new.metadata.name}")
-    elif job_of(new) is not None and (old is None or controller_of(old.metadata) != owner):
+    elif job_of(new) is not None and _changes_hands(old, new):
         yield _job_key(new.metadata.namespace, owner.name, owner.uid)
+
+
+def _changes_hands(old: m.Pod | None, new: m.Pod) -> bool:
+    if old is None or old.metadata is None or new.metadata is None:
+        return True
+    return (
+        controller_of(old.metadata) != controller_of(new.metadata)
+        or old.metadata.labels != new.metadata.labels
+    )
 
 
 def _job_key(namespace: str | None, name: str | None, uid: str | None) -> Key:

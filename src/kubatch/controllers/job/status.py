@@ -85,7 +85,12 @@ def interim(
 
 
 def final(
-    before: m.JobStatus, pods: PodCounts, account: Account, finish: Finish | None, now: datetime
+    facts: JobFacts,
+    before: m.JobStatus,
+    pods: PodCounts,
+    account: Account,
+    finish: Finish | None,
+    now: datetime,
 ) -> m.JobStatus:
     """The status after: ended pods counted, and the terminal condition if nothing is left.
 
@@ -103,7 +108,12 @@ def final(
         now,
     )
     completed = after.completionTime if finish.is_failure else whole_seconds(now)
-    return replace(after, conditions=list(listed), completionTime=completed)
+    started = after.startTime
+    if started is None and not (facts.spec.suspended and facts.spec.completions == 0):
+        # Suspended since before it was seen to run, and ended by the pods it had: a finished Job
+        # needs a start time (pkg/apis/batch/validation: RejectFinishedJobWithoutStartTime).
+        started = whole_seconds(now)
+    return replace(after, conditions=list(listed), startTime=started, completionTime=completed)
 
 
 def may_end(pods: PodCounts, account: Account) -> bool:

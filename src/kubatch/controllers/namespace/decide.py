@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from kubatch.api.models import ObjectMeta
+from kubatch.api.models import ObjectMeta, Pod
 from kubatch.api.resource import NAMESPACES, PODS, Resource
 from kubatch.controllers.namespace.facts import BY_NAMESPACE, KUBERNETES, NamespaceFacts
 from kubatch.reconcile.decision import Absent, Decision, Delete, Patch, Stage
@@ -25,12 +25,14 @@ PROPAGATION_FINALIZERS = frozenset({"orphan", "foregroundDeletion"})
 def decide(facts: NamespaceFacts, now: datetime) -> Decision:
     """Pods first, then everything else, then the namespace.
 
-    Nothing but pods is touched while a pod is left, so that a pod keeps what it uses until its
-    end. The namespace's own finalizer comes off last, and only when the API itself finds nothing:
-    objects left behind could never be deleted again. Every write can be repeated.
+    Nothing but pods is touched before every pod has ended, so that a pod keeps what it uses until
+    then. One that has ended and is held by a finalizer is not waited for: the holder may be a Job
+    that keeps it until there is a successor, which there will not be here. The namespace's own
+    finalizer comes off last, and only when the API itself finds nothing: objects left behind could
+    never be deleted again. Every write can be repeated.
     """
     pods = [(resource, objects) for resource, objects in facts.contents if resource is PODS]
-    if pods:
+    if any(not is_over(pod) for _, objects in pods for pod in objects):
         return _delete(facts, pods, "pod", now)
     if facts.contents:
         return _delete(facts, facts.contents, "object", now)
@@ -44,6 +46,12 @@ def decide(facts: NamespaceFacts, now: datetime) -> Decision:
         ),
         subject=facts.space,
     )
+
+
+def is_over(pod: Pod) -> bool:
+    """Whether a pod uses nothing any more, and its deletion is under way."""
+    ended = pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
+    return ended and pod.metadata is not None and not _needs_deleting(pod.metadata)
 
 
 def _delete(

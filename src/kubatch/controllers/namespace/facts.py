@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubatch.api.models import Namespace
-from kubatch.api.resource import EVENTS_V1, NAMESPACES, RESOURCES, Resource
+from kubatch.api.resource import NAMESPACES, RESOURCES, Resource
 from kubatch.reconcile.controller import Index, Key, View
 
 # core/v1: FinalizerKubernetes, the one in spec.finalizers that this controller answers for.
@@ -18,11 +18,8 @@ def _namespace_of(obj: Any) -> Iterable[str]:
     return (obj.metadata.namespace,)
 
 
-# events.k8s.io shows the same events as the core group.
 BY_NAMESPACE: dict[Resource[Any], Index] = {
-    r: Index("by-namespace", r, _namespace_of)
-    for r in RESOURCES
-    if r.namespaced and r is not EVENTS_V1
+    r: Index("by-namespace", r, _namespace_of) for r in RESOURCES if r.namespaced and r.kept
 }
 
 

@@ -37,7 +37,7 @@ class ConfigMapStrategy(Strategy[ConfigMap]):
             size += base64_length(value)
         if size > DATA_BYTES_MAX:
             # The error is about the whole object: an empty path, as Kubernetes has it.
-            out.append(fields.too_long("", DATA_BYTES_MAX))
+            out.append(fields.too_long("[]", DATA_BYTES_MAX))
         return out
 
     def validate_update(self, new: ConfigMap, old: ConfigMap) -> list[Cause]:

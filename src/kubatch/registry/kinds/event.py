@@ -234,6 +234,7 @@ class EventStrategy(Strategy[Event]):
     """core/v1: old clients, few rules."""
 
     resource = EVENTS
+    owns_others: ClassVar[bool] = False
     allows_create_on_update: ClassVar[bool] = True
     columns: tuple[Column, ...] = _COLUMNS
     fields: Mapping[str, Callable[[Event], str]] = {
@@ -261,6 +262,7 @@ class EventsV1Strategy(Strategy[EventsV1Event]):
     """events.k8s.io/v1: strict on create, and only the series may change."""
 
     resource = EVENTS_V1
+    owns_others: ClassVar[bool] = False
     allows_create_on_update: ClassVar[bool] = True
     columns: tuple[Column, ...] = _COLUMNS
     fields: Mapping[str, Callable[[EventsV1Event], str]] = {

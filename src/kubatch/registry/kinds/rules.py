@@ -47,21 +47,18 @@ def immutable(new: Any, old: Any, path: str, out: list[Cause], shown: Any = ...)
         out.append(fields.invalid(path, value, IMMUTABLE))
 
 
-def sorted_map(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A map in the order in which Go encodes it."""
-    return None if value is None else dict(sorted(value.items()))
-
-
 def shown_selector(selector: LabelSelector | None) -> Any:
     """A LabelSelector as messages show it: Go's field order, keys sorted."""
     if selector is None:
         return "null"
-    shown: dict[str, Any] = {}
+    shown = fields.Members()
     if selector.matchLabels:
-        shown["matchLabels"] = sorted_map(selector.matchLabels)
+        shown["matchLabels"] = selector.matchLabels
     if selector.matchExpressions:
         shown["matchExpressions"] = [
-            {"key": r.key, "operator": r.operator, **({"values": r.values} if r.values else {})}
+            fields.Members(
+                {"key": r.key, "operator": r.operator, **({"values": r.values} if r.values else {})}
+            )
             for r in selector.matchExpressions
         ]
     return shown
@@ -105,6 +102,11 @@ def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
         return selectors.from_selector(selector).matches(labels)
     except ValueError:
         return True
+
+
+def format_labels(labels: Mapping[str, str] | None) -> str:
+    """Labels as a table shows them (labels.FormatLabels)."""
+    return ",".join(f"{k}={v}" for k, v in sorted((labels or {}).items())) or "<none>"
 
 
 def format_selector(selector: LabelSelector | None) -> str:

@@ -15,11 +15,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import spawn
-from .attempt import UNKNOWN_END, Attempt
+from . import sandboxed, spawn
+from .attempt import UNKNOWN_END, Attempt, still_running
 from .clock import epoch_us, monotonic
 from .cri_log import CriLog
 from .journal import Journal, Key, key_of
+from .sessions import Sessions
 from .wire import Client
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # typing takes a third of the time to start
 
     from .journal import Record
 
-PROTOCOL = 1
+PROTOCOL = 2
 SOCKET = "shim.sock"
 _STARTS_PER_TURN = 16  # between them, ends are seen and pipes are emptied
 _PIPE_GRACE_S = 1.0
@@ -54,13 +55,14 @@ class Shim:
         self.adopted: dict[Key, Attempt] = {}
         self.draining: dict[Key, Attempt] = {}  # ended, oldest first; pipes still open
         self.ended_sessions: dict[int, None] = {}
+        self.sessions = Sessions(self)
         self.clients: dict[int, Client] = {}
         self.news: list[tuple[Attempt, Client | None]] = []  # to publish, but not to that client
         self.answers: list[tuple[Client, dict[str, Any]]] = []
         self.handlers: dict[int, Callable[[int], None]] = {}
         self.epoll = select.epoll()
         self.journal = Journal("journal", lambda: [a.record for a in self.attempts.values()])
-        self._watch(listener.fileno(), self._accept)
+        self.watch(listener.fileno(), self._accept)
         self._watch_children()
         self._recover()
 
@@ -86,11 +88,13 @@ class Shim:
         self._look_at_clock()
         self._publish()
 
-    def _watch(self, fd: int, handler: Callable[[int], None]) -> None:
+    def watch(self, fd: int, handler: Callable[[int], None], mask: int = _MASK) -> None:
+        """Call the handler whenever the file is ready."""
         self.handlers[fd] = handler
-        self.epoll.register(fd, _MASK)
+        self.epoll.register(fd, mask)
 
-    def _forget_fd(self, fd: int) -> None:
+    def forget_fd(self, fd: int) -> None:
+        """Watch it no more."""
         if self.handlers.pop(fd, None) is not None:
             self.epoll.unregister(fd)
 
@@ -108,7 +112,7 @@ class Shim:
             os.read(read, 4096)
             self._reap()
 
-        self._watch(read, woken)
+        self.watch(read, woken)
 
     # What ran under the last shim
 
@@ -116,7 +120,7 @@ class Shim:
         for key, record in self.journal.read().items():
             attempt = self.attempts[key] = Attempt(key, record)
             if attempt.running and not self._adopt(attempt):
-                attempt.end(**UNKNOWN_END)
+                attempt.end(**(sandboxed.end_of(attempt.record) or UNKNOWN_END))
         self.journal.compact()
 
     def _adopt(self, attempt: Attempt) -> bool:
@@ -136,18 +140,20 @@ class Shim:
         attempt.pid = pid
         self.adopted[attempt.key] = attempt
         if attempt.pidfd >= 0:
-            self._watch(attempt.pidfd, lambda _: self._adopted_ended(attempt))
+            self.watch(attempt.pidfd, lambda _: self._adopted_ended(attempt))
         return True
 
     def _adopted_ended(self, attempt: Attempt) -> None:
         # Its number may name another process by now; as a group it is then somebody else's.
         if spawn.birth(attempt.pid) in (None, attempt.record["birth"]):
             spawn.kill_group(attempt.pid, signal.SIGKILL)
+        for session in self.sessions.kill(attempt.key):
+            self.ended_sessions[session] = None
         del self.adopted[attempt.key]
-        self._forget_fd(attempt.pidfd)
+        self.forget_fd(attempt.pidfd)
         attempt.pid = 0
         attempt.close()
-        attempt.end(**UNKNOWN_END)
+        attempt.end(**(sandboxed.end_of(attempt.record) or UNKNOWN_END))
         self.journal.append(attempt.record)
         self._ended(attempt)
 
@@ -168,14 +174,14 @@ class Shim:
             if mask & _MASK and client.wants_read:
                 client.receive()
 
-        self._watch(fd, ready)
+        self.watch(fd, ready)
 
     def _drop_broken(self) -> None:
         for fd, client in list(self.clients.items()):
             if client.broken:
                 del self.clients[fd]
-                self._forget_fd(fd)
-                client.sock.close()
+                self.forget_fd(fd)
+                client.close()
                 self.idle_since = monotonic()
             else:
                 reading = select.EPOLLIN if client.wants_read else 0
@@ -227,13 +233,15 @@ class Shim:
                 self._answer(client, request)
             elif op == "remove":
                 self._remove(client, request, attempt)
+            elif op in ("exec", "attach", "resize"):
+                self._answer(client, request, **self.sessions.handle(client, request, attempt))
             else:
                 self._answer(client, request, error=f"unknown request {op!r}")
 
     def _all(self) -> list[Record]:
         # One whose end waits for the last output still runs, as far as anyone was told.
         return [a.record for a in self.attempts.values() if a.key not in self.draining] + [
-            _still_running(a.record) for a in self.draining.values()
+            still_running(a.record) for a in self.draining.values()
         ]
 
     def _answer(self, client: Client, request: dict[str, Any], **values: Any) -> None:
@@ -253,7 +261,7 @@ class Shim:
         key = key_of(request)
         known = self.attempts.get(key)
         if known is not None:
-            record = _still_running(known.record) if key in self.draining else known.record
+            record = still_running(known.record) if key in self.draining else known.record
             self._answer(client, request, c=record)
             return
         if not writable:
@@ -271,37 +279,45 @@ class Shim:
 
     def _launch(self, attempt: Attempt, request: dict[str, Any]) -> None:
         attempt.log = CriLog(request["log"], request["log_bytes"], request["log_files"])
-        writers: list[int] = []
+        theirs: list[int] = []
         try:
-            for stream in ("stdout", "stderr"):
-                reader, writer = os.pipe()
-                os.set_blocking(reader, False)
-                attempt.pipes[reader] = stream
-                writers.append(writer)
-            cwd = request["cwd"] or "/"
-            out, err = writers
-            pid = spawn.spawn(request["argv"], request["env"], cwd, out, err, self.home)
+            if request.get("refused"):
+                raise spawn.StartError(request["refused"])
+            files, env = attempt.open_streams(request, theirs), request["env"]
+            if "sandbox" in request:
+                files, env = files + sandboxed.files(request, theirs), sandboxed.CLEAN
+                attempt.record["sandbox"] = sandboxed.record_of(request)
+            pid = spawn.spawn(request["argv"], env, attempt.cwd, files, self.home)
         finally:
-            for writer in writers:
-                os.close(writer)
+            for fd in theirs:
+                os.close(fd)
         attempt.pid = pid
         attempt.record.update(
             state="running", pid=pid, started_at=epoch_us(), birth=spawn.birth(pid)
         )
         self.by_pid[pid] = attempt
         self.ended_sessions.pop(pid, None)
+        self.sessions.forget(pid)
         for fd in attempt.pipes:
-            self._watch(fd, self._reader(attempt, fd))
+            self.watch(fd, self._reader(attempt, fd))
 
     def _reader(self, attempt: Attempt, fd: int) -> Callable[[int], None]:
         def ready(_: int) -> None:
             attempt.read(fd)
-            if fd not in attempt.pipes:
+            if attempt.stuck(fd):
+                self.forget_fd(fd)  # until resume(); also at its end it would wake us for ever
+            elif fd not in attempt.pipes:
                 self.handlers.pop(fd, None)  # closed, so epoll has forgotten it
                 if not attempt.pipes and attempt.key in self.draining:
                     self._drained(attempt)
 
         return ready
+
+    def resume(self, attempt: Attempt) -> None:
+        """Read output again that waited for its viewers."""
+        for fd in attempt.pipes:
+            if fd not in self.handlers and not attempt.stuck(fd):
+                self.watch(fd, self._reader(attempt, fd))
 
     def _reap(self) -> None:
         while True:
@@ -319,16 +335,22 @@ class Shim:
             _, status, usage = os.wait4(pid, 0)
             if attempt is not None:
                 self._main_ended(attempt, status, usage)
+            elif self.sessions.owns(pid):
+                self.sessions.ended(pid, spawn.exit_code(status))
         self._kill_strays()
 
     def _main_ended(self, attempt: Attempt, status: int, usage: Any) -> None:
-        code = os.waitstatus_to_exitcode(status)
-        self.ended_sessions[attempt.pid] = None
-        if len(self.ended_sessions) > _ENDED_SESSIONS_MAX:
+        for session in (attempt.pid, *self.sessions.kill(attempt.key)):
+            self.ended_sessions[session] = None
+        while len(self.ended_sessions) > _ENDED_SESSIONS_MAX:
             del self.ended_sessions[next(iter(self.ended_sessions))]
         attempt.pid = 0
+        attempt.close_input()
+        code = spawn.exit_code(status)
+        if code == 137 and "killed_by" in attempt.record:
+            code = 128 + attempt.record["killed_by"]
         attempt.end(
-            exit_code=code if code >= 0 else 128 - code,
+            exit_code=code,
             max_rss_bytes=usage.ru_maxrss * 1024,
             cpu_seconds=round(usage.ru_utime + usage.ru_stime, 6),
         )
@@ -352,13 +374,17 @@ class Shim:
         self._ended(attempt)
 
     def _ended(self, attempt: Attempt) -> None:
+        viewers, attempt.attachments = attempt.attachments, []
+        for viewer in viewers:
+            viewer.finish(attempt.record["exit_code"])
+        self.resume(attempt)
         self.news.append((attempt, None))
         self.idle_since = monotonic()
 
     def _kill_strays(self) -> None:
         # What an ended container left in another group of its session has become our child.
         for pid in spawn.children() or ():
-            if pid not in self.by_pid:
+            if pid not in self.by_pid and not self.sessions.owns(pid):
                 try:
                     if os.getsid(pid) in self.ended_sessions:
                         os.kill(pid, signal.SIGKILL)
@@ -368,7 +394,10 @@ class Shim:
     def _signal(self, attempt: Attempt, number: int) -> None:
         if attempt.key in self.adopted and spawn.birth(attempt.pid) != attempt.record["birth"]:
             return
-        if attempt.pid:
+        if attempt.pid and "sandbox" in attempt.record:
+            if sandboxed.deliver(attempt.record, attempt.pid, number):
+                attempt.record["killed_by"] = number
+        elif attempt.pid:
             spawn.kill_group(attempt.pid, number)
 
     def _remove(self, client: Client, request: dict[str, Any], attempt: Attempt) -> None:
@@ -376,7 +405,7 @@ class Shim:
             if self.attempts.get(attempt.key) is attempt:
                 del self.attempts[attempt.key]
                 for fd in attempt.pipes:
-                    self._forget_fd(fd)
+                    self.forget_fd(fd)
                 attempt.close()
                 self.journal.append({"id": attempt.record["id"], "state": "removed"})
                 for other in self.clients.values():
@@ -468,9 +497,3 @@ class Shim:
             self._drained(attempt)
         self._answer(client, request)
         self._stop()
-
-
-def _still_running(record: Record) -> Record:
-    """The record of an ended attempt as it was before its end."""
-    ends = ("finished_at", "exit_code", "max_rss_bytes", "cpu_seconds")
-    return {**{k: v for k, v in record.items() if k not in ends}, "state": "running"}

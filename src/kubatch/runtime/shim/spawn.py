@@ -7,6 +7,10 @@ import signal
 import stat
 from collections.abc import Mapping
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes a third of the time to start
+    from typing import Any
+
 _DEFAULT_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -44,10 +48,27 @@ def find_program(name: str, path: str) -> str:
     raise StartError(f'exec: "{name}": executable file not found in $PATH')
 
 
+def pipes(stdin: int, stdout: int, stderr: int) -> tuple[Any, ...]:
+    """What to do with files in a new process: these become 0, 1 and 2; without an input, none."""
+    read: tuple[Any, ...] = (os.POSIX_SPAWN_DUP2, stdin, 0)
+    if stdin < 0:
+        read = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+    return read, (os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)
+
+
+def terminal(slave: int) -> tuple[Any, ...]:
+    """The same with a terminal. The leader of a new session that opens one controls it."""
+    return (
+        (os.POSIX_SPAWN_OPEN, 0, os.ttyname(slave), os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, 0, 1),
+        (os.POSIX_SPAWN_DUP2, 0, 2),
+    )
+
+
 def spawn(
-    argv: list[str], env: Mapping[str, str], cwd: str, stdout: int, stderr: int, home: int
+    argv: list[str], env: Mapping[str, str], cwd: str, files: tuple[Any, ...], home: int
 ) -> int:
-    """Start a program in a session of its own and return its pid.
+    """Start a program in a session of its own and return its pid; `files` as above.
 
     posix_spawn has no working directory in Python, so the shim goes there and comes back to the
     directory open as `home`; it has one thread, and nobody sees it away. Everything the shim
@@ -66,11 +87,7 @@ def spawn(
                 program,
                 argv,
                 env,
-                file_actions=(
-                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, stdout, 1),
-                    (os.POSIX_SPAWN_DUP2, stderr, 2),
-                ),
+                file_actions=files,
                 setsid=True,
                 setsigmask=(),
                 setsigdef=_DEFAULT_SIGNALS,
@@ -106,6 +123,16 @@ def birth(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def parent(pid: int) -> int:
+    """The pid of a process's parent; 0 when it has ended or never was."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read(4096)
+    except OSError:
+        return 0
+    return int(text[text.rfind(b")") + 2 :].split()[1])
+
+
 def children() -> list[int] | None:
     """The pids of our children; None when the kernel does not tell."""
     pid = os.getpid()
@@ -136,3 +163,9 @@ def adopt_orphans() -> None:
         _ctypes.call_function(function, (_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
     except (ImportError, AttributeError, OSError):
         pass  # orphans go to init; only what escaped its process group can survive its end
+
+
+def exit_code(status: int) -> int:
+    """128 + n for death by signal n."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections import deque
+from collections.abc import Callable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes a third of the time to start
@@ -14,6 +16,8 @@ _READ_BYTES = 256 * 1024
 _REQUEST_BYTES_MAX = 16 << 20
 _UNSENT_BYTES_MAX = 64 << 20
 _WAITING_MAX = 4096
+_FDS_MAX = 3  # stdin, stdout and stderr of a session
+_FDS_SPACE = socket.CMSG_LEN(_FDS_MAX * 4)
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -27,6 +31,8 @@ class Client:
         self.requests: deque[dict[str, Any]] = deque()
         self.greeted = False  # has asked for the state, so wants changes
         self.broken = False
+        self.fds: list[int] = []  # came with requests, and were not taken yet
+        self.dropped: Callable[[], None] = lambda: None  # called when the client has gone
         self._incoming = b""
         self._outgoing = bytearray()
 
@@ -43,11 +49,17 @@ class Client:
     def receive(self) -> None:
         """Read once, and take the whole requests."""
         try:
-            data = self.sock.recv(_READ_BYTES)
+            # Not recv_fds(), which forgets its flags: files would leak into containers.
+            data, messages, _, _ = self.sock.recvmsg(
+                _READ_BYTES, _FDS_SPACE, socket.MSG_CMSG_CLOEXEC
+            )
         except BlockingIOError:
             return
         except OSError:
-            data = b""
+            data, messages = b"", []
+        for level, kind, raw in messages:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self.fds += memoryview(raw[: len(raw) // 4 * 4]).cast("i")
         if not data:
             self.broken = True
             return
@@ -60,8 +72,20 @@ class Client:
             self.requests.extend(requests)
         else:
             self.broken = True
-        if len(self._incoming) > _REQUEST_BYTES_MAX:
+        if len(self._incoming) > _REQUEST_BYTES_MAX or len(self.fds) > _FDS_MAX:
             self.broken = True
+
+    def take_fds(self) -> list[int]:
+        """The files that came with the request; the taker closes them."""
+        fds, self.fds = self.fds, []
+        return fds
+
+    def close(self) -> None:
+        """Let go of the connection and of what hangs on it."""
+        self.sock.close()
+        for fd in self.take_fds():
+            os.close(fd)
+        self.dropped()
 
     def post(self, message: dict[str, Any]) -> None:
         """Queue a message; send() sends it."""

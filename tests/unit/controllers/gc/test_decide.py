@@ -121,7 +121,7 @@ def test_a_dependent_with_a_solid_owner_only_loses_the_others() -> None:
 
 
 def test_an_owner_of_an_unknown_kind_is_solid() -> None:
-    stranger = OwnerReference(apiVersion="apps/v1", kind="ReplicaSet", name="x", uid="u")
+    stranger = OwnerReference(apiVersion="apps/v1", kind="StatefulSet", name="x", uid="u")
     assert stages(GONE, pod("a", ref(GONE), stranger))[1] == stage(disowning("a", "uid-owner"))
 
 

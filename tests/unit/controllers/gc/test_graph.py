@@ -68,9 +68,9 @@ def test_a_change_of_status_concerns_nobody() -> None:
     assert keys(before, replace(before, status=PodStatus(phase="Running"))) == set()
 
 
-@pytest.mark.parametrize("kind", ["ReplicaSet", "Event"])
+@pytest.mark.parametrize("kind", ["StatefulSet", "Event"])
 def test_owners_of_kinds_that_are_not_collected_make_no_key(kind: str) -> None:
-    version = "apps/v1" if kind == "ReplicaSet" else "v1"
+    version = "apps/v1" if kind == "StatefulSet" else "v1"
     stranger = OwnerReference(apiVersion=version, kind=kind, name="x", uid="u")
     assert keys(None, pod("pod", stranger)) == set()
 

@@ -49,6 +49,14 @@ def test_22_deadline_before_any_pod() -> None:
     assert cluster.status.startTime is not None
 
 
+def test_a_job_that_ends_while_suspended_gets_a_start_time() -> None:
+    """Its pods failed before it was seen to run; the API takes no end without a start."""
+    job = make_job(suspend=True, backoffLimit=0, status=status(startTime=None))
+    cluster = after_turn(job, *done("Failed", 1))
+    assert condition_types(cluster.status) == ["FailureTarget", "Failed"]
+    assert cluster.status.startTime is not None
+
+
 def test_23_failed_condition_is_updated_in_place() -> None:
     job = make_job(backoffLimit=0, status=status(conditions=[condition("Failed", "False")]))
     cluster = after_turn(job, *done("Failed", 1))

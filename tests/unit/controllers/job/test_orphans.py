@@ -42,6 +42,14 @@ def test_42_pod_of_a_job(job: m.Job | None, keeps: bool) -> None:
     assert tracked_after(JOB_KEY, *objects) == keeps
 
 
+def test_a_job_that_is_deleted_lets_go_of_pods_it_does_not_select() -> None:
+    """It would neither count nor release them, and wait for them for ever."""
+    relabelled = make_pod("p", labels={"app": "another"})
+    assert not tracked_after(JOB_KEY, relabelled, make_job(deleting=True))
+    assert tracked_after(JOB_KEY, relabelled, make_job())
+    assert tracked_after(JOB_KEY, relabelled, make_job(deleting=True, managedBy="acme.io/x"))
+
+
 def test_42_pods_without_controller() -> None:
     assert not tracked_after(POD_KEY, make_pod("p", controlled=False))
     assert not tracked_after(POD_KEY, make_pod("p", controlled=False, labels={}), make_job())
@@ -93,6 +101,7 @@ def test_which_events_matter() -> None:
     pod, orphan = make_pod("p"), make_pod("p", controlled=False)
     assert keys(PODS, None, pod) == [JOB_KEY]
     assert keys(PODS, pod, pod) == []
+    assert keys(PODS, pod, make_pod("p", labels={})) == [JOB_KEY]
     assert keys(PODS, pod, orphan) == [POD_KEY]
     assert keys(PODS, orphan, pod) == [JOB_KEY]
     assert keys(PODS, pod, make_pod("p", tracked=False)) == []

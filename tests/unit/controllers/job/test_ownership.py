@@ -10,7 +10,7 @@ from kubatch.api import models as m
 from kubatch.api.resource import JOBS, PODS
 from kubatch.controllers.job import controller, names
 from kubatch.reconcile.controller import Key
-from kubatch.reconcile.decision import RemoveFinalizer
+from kubatch.reconcile.decision import Patch, Present, RemoveFinalizer, stage
 from tests.unit.controllers.job.cases import (
     FAIL_JOB,
     after_turn,
@@ -38,6 +38,16 @@ def test_41_adopts_a_matching_orphan() -> None:
     assert pod.metadata.finalizers == [names.TRACKING_FINALIZER]
     [owner] = pod.metadata.ownerReferences or []
     assert (owner.uid, owner.controller, owner.blockOwnerDeletion) == (UID, True, True)
+
+
+def test_41_what_an_adoption_rests_on_is_asked_first() -> None:
+    """That the Job is there, and that the pod is: a cache may be behind about both."""
+    orphan = make_pod("orphan", controlled=False, tracked=False)
+    cluster = after_turn(make_job(completions=2), orphan)
+    assert cluster.decision is not None
+    check, adoption, *_ = cluster.decision.stages
+    assert check == stage(Present(JOBS, "ns", "job", UID))
+    assert [w.required for w in adoption.writes if isinstance(w, Patch)] == [True]
 
 
 @pytest.mark.parametrize("manual", [False, True])

@@ -26,6 +26,7 @@ from kubatch.reconcile.decision import (
     Emit,
     Note,
     Patch,
+    Present,
     PutStatus,
     RemoveFinalizer,
     Stage,
@@ -346,6 +347,11 @@ class Cluster:
             case Absent(name=name, uid=uid):
                 job = self.get(JOBS, "ns", name)
                 assert job is None or job.metadata is None or job.metadata.uid != uid
+            case Present(name=name, uid=uid):
+                job = self.get(JOBS, "ns", name)
+                assert job is not None
+                assert job.metadata is not None
+                assert (job.metadata.uid, job.metadata.deletionTimestamp) == (uid, None)
             case _:
                 raise AssertionError(write)
         return ""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kubatch.api.models import (
     ConfigMap,
@@ -14,6 +15,7 @@ from kubatch.api.models import (
     ObjectMeta,
     ObjectReference,
     Pod,
+    PodStatus,
 )
 from kubatch.api.resource import CONFIGMAPS, EVENTS, EVENTS_V1, NAMESPACES, PODS, by_kind
 from kubatch.controllers.namespace import controller
@@ -86,6 +88,40 @@ def test_everything_else_waits_for_the_last_pod() -> None:
     decision = decided(space(), config("c"), leaving)
     assert decision.stages == ()
     assert decision.because == "1 pod left: waits for their end"
+
+
+def held(name: str, phase: str, **meta: Any) -> Pod:
+    """A pod that a Job keeps by a finalizer."""
+    finalizers = ["batch.kubernetes.io/job-tracking"]
+    kept = pod(name, finalizers=finalizers, **meta)
+    return replace(kept, status=PodStatus(phase=phase))
+
+
+LEAVING: dict[str, Any] = {"deletionTimestamp": NOW, "deletionGracePeriodSeconds": 0}
+
+
+def test_pods_that_have_ended_and_are_held_are_not_waited_for() -> None:
+    """Its Job may keep a failed pod until it has a successor, and here it never gets one."""
+    decision = decided(space(), config("c"), held("a", "Failed", **LEAVING))
+    assert Delete(CONFIGMAPS, "q", "c", "uid-c") in decision.stages[0].writes
+    waiting = decided(space(), config("c"), held("a", "Failed", **LEAVING), pod("b", **LEAVING))
+    assert waiting.stages == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "matters"),
+    [
+        (held("a", "Running"), held("a", "Running", **LEAVING), False),
+        (held("a", "Running", **LEAVING), held("a", "Failed", **LEAVING), True),
+        (held("a", "Failed"), held("a", "Failed", **LEAVING), True),
+        (held("a", "Failed", **LEAVING), held("a", "Failed", **LEAVING), False),
+        (None, held("a", "Running"), True),
+        (held("a", "Failed", **LEAVING), None, True),
+    ],
+)
+def test_which_changes_of_pods_matter(before: Any, after: Any, matters: bool) -> None:
+    keys = list(controller().watches[PODS](before, after))
+    assert keys == ([Key("", "q")] if matters else [])
 
 
 def test_then_everything_else_goes_events_too() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from kubatch.api import codec, schema
 from kubatch.api.errors import ApiError
-from kubatch.api.resource import RESOURCES, Resource
+from kubatch.api.resource import Resource
+from kubatch.registry.kinds.table import STRATEGIES
 from kubatch.registry.metadata import validate_metadata, validate_metadata_update
 from tests.unit.registry.kinds.making import NOW, UID, decode, rules
 
@@ -69,7 +70,7 @@ def created(resource: Resource[Any], seed: int) -> Any:
     return obj
 
 
-@pytest.mark.parametrize("resource", RESOURCES, ids=str)
+@pytest.mark.parametrize("resource", STRATEGIES, ids=str)
 def test_creates_are_judged(resource: Resource[Any]) -> None:
     strategy = rules(resource)
     for seed in range(ROUNDS):
@@ -84,7 +85,7 @@ def test_creates_are_judged(resource: Resource[Any]) -> None:
         assert codec.encode(obj) == before
 
 
-@pytest.mark.parametrize("resource", RESOURCES, ids=str)
+@pytest.mark.parametrize("resource", STRATEGIES, ids=str)
 def test_changes_are_judged(resource: Resource[Any]) -> None:
     strategy = rules(resource)
     old = created(resource, ROUNDS)

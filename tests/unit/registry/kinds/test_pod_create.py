@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from kubatch.api import codec
-from kubatch.api.errors import ApiError
 from kubatch.api.resource import PODS
 from kubatch.registry.kinds.podspec.defaults import default_pull_policy
 from tests.unit.registry.kinds.making import (
@@ -158,32 +157,6 @@ def test_gated_pods() -> None:
     assert pod_errors(schedulingGates=[{"name": "a.b/c"}], nodeName="n") == [
         "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"
     ]
-
-
-# ----- priority
-
-
-@pytest.mark.parametrize(
-    ("spec", "why"),
-    [
-        (
-            {"priority": 5},
-            "the integer value of priority (5) must not be provided in pod spec; priority "
-            "admission controller computed 0 from the given PriorityClass name",
-        ),
-        ({"priorityClassName": "nope"}, "no PriorityClass with name nope was found"),
-    ],
-)
-def test_priorities_refused(spec: dict[str, Any], why: str) -> None:
-    with pytest.raises(ApiError) as caught:
-        prepared(PODS, pod(**spec))
-    assert (caught.value.code, str(caught.value)) == (403, f'pods "p" is forbidden: {why}')
-
-
-def test_the_system_has_priorities() -> None:
-    made = new_pod(priorityClassName="system-node-critical", priority=2_000_001_000)
-    assert made.spec is not None
-    assert made.spec.priority == 2_000_001_000
 
 
 # ----- class of service

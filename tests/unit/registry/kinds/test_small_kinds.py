@@ -133,7 +133,7 @@ def test_config_maps() -> None:
         "data[..]: Invalid value: \"..\": must not be '..'",
     ]
     assert create_errors(CONFIGMAPS, named(data={"a": "x" * (1024 * 1024 + 1)})) == [
-        ": Too long: may not be more than 1048576 bytes"
+        "[]: Too long: may not be more than 1048576 bytes"
     ]
     made = created(CONFIGMAPS, named(data={"a": "1"}, binaryData={"b": b64("x")}))
     assert list(rules(CONFIGMAPS).row(made, NOW).cells) == ["x", 2, "0s"]

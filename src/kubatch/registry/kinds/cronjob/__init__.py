@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from kubatch.api.errors import Cause
 from kubatch.api.models import CronJob, CronJobStatus
-from kubatch.api.resource import CRONJOBS
+from kubatch.api.resource import CRONJOBS, CRONJOBS_V1BETA1
 from kubatch.registry.age import age
 from kubatch.registry.kinds.cronjob.validation import (
     validate_cronjob_update,
@@ -18,9 +18,9 @@ from kubatch.registry.kinds.job.columns import TEMPLATE_COLUMNS, template_cells
 from kubatch.registry.kinds.pod.warnings import name_warning
 from kubatch.registry.kinds.podspec.defaults import default_pod_spec
 from kubatch.registry.kinds.rules import format_selector
-from kubatch.registry.strategy import Column, Row, Strategy
+from kubatch.registry.strategy import Column, Propagation, Row, Strategy
 
-__all__ = ["CronJobStrategy"]
+__all__ = ["CronJobStrategy", "CronJobV1Beta1Strategy"]
 
 SUCCESSFUL_KEPT = 3
 FAILED_KEPT = 1
@@ -122,3 +122,10 @@ class CronJobStrategy(Strategy[CronJob]):
                 format_selector(job.selector if job is not None else None),
             )
         )
+
+
+class CronJobV1Beta1Strategy(CronJobStrategy):
+    """The same objects as batch/v1 shows, deleted as that version did."""
+
+    resource = CRONJOBS_V1BETA1
+    default_propagation: ClassVar[Propagation] = "Orphan"

@@ -48,7 +48,7 @@ def shown_success_policy(policy: SuccessPolicy | None) -> Any:
     if policy is None:
         return "null"
     rules = [
-        {"SucceededIndexes": r.succeededIndexes, "SucceededCount": r.succeededCount}
+        fields.Members(SucceededIndexes=r.succeededIndexes, SucceededCount=r.succeededCount)
         for r in policy.rules
     ]
     return {"Rules": rules or None}
@@ -63,17 +63,13 @@ def shown_failure_policy(policy: PodFailurePolicy | None) -> Any:
 
 def _shown_failure_rule(rule: PodFailurePolicyRule) -> dict[str, Any]:
     codes = rule.onExitCodes
-    shown_codes = codes and {
-        "ContainerName": codes.containerName,
-        "Operator": codes.operator,
-        "Values": codes.values,
-    }
-    patterns = [{"Type": p.type, "Status": p.status} for p in rule.onPodConditions or ()]
-    return {
-        "Action": rule.action,
-        "OnExitCodes": shown_codes,
-        "OnPodConditions": patterns or None,
-    }
+    shown_codes = codes and fields.Members(
+        ContainerName=codes.containerName, Operator=codes.operator, Values=codes.values
+    )
+    patterns = [fields.Members(Type=p.type, Status=p.status) for p in rule.onPodConditions or ()]
+    return fields.Members(
+        Action=rule.action, OnExitCodes=shown_codes, OnPodConditions=patterns or None
+    )
 
 
 # ----- failure policy

@@ -153,7 +153,9 @@ def _finished(
     uncounted = status.uncountedTerminatedPods
     changed = uncounted != was.uncountedTerminatedPods
     if (ended or changed) and uncounted and (uncounted.failed or uncounted.succeeded):
-        shown = {"Succeeded": uncounted.succeeded or None, "Failed": uncounted.failed or None}
+        shown = fields.Members(
+            Succeeded=uncounted.succeeded or None, Failed=uncounted.failed or None
+        )
         why = "must be empty for finished job"
         out.append(fields.invalid("status.uncountedTerminatedPods", shown, why))
 

@@ -29,7 +29,6 @@ from kubatch.registry.kinds.rules import (
     selector_causes,
     selects,
     shown_selector,
-    sorted_map,
 )
 from kubatch.registry.metadata import (
     byte_length,
@@ -92,7 +91,7 @@ def _generated_selector(job: Job, spec: JobSpec, prefixed: bool, out: list[Cause
         if key not in labels:
             out.append(fields.required(path, f"must be '{value}'"))
         elif labels[key] != value:
-            out.append(fields.invalid(path, sorted_map(labels), f"must be '{value}'"))
+            out.append(fields.invalid(path, labels, f"must be '{value}'"))
     if not selects(spec.selector, expected):
         why = "`selector` not auto-generated"
         out.append(fields.invalid("spec.selector", shown_selector(spec.selector), why))
@@ -110,7 +109,7 @@ def validate_selected_spec(spec: JobSpec, out: list[Cause]) -> None:
     if not selects(spec.selector, labels or {}):
         why = "`selector` does not match template `labels`"
         path = "spec.template.metadata.labels"
-        out.append(fields.invalid(path, sorted_map(labels or None), why))
+        out.append(fields.invalid(path, labels or None, why))
 
 
 def validate_job_spec(spec: JobSpec, path: str, out: list[Cause]) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from kubatch.api.errors import Cause
 from kubatch.api.models import Pod, PodCondition, PodIP, PodStatus
 from kubatch.api.resource import PODS
+from kubatch.registry.kinds.pod import parts
 from kubatch.registry.kinds.pod.admission import admit
 from kubatch.registry.kinds.pod.binding import bind
 from kubatch.registry.kinds.pod.columns import COLUMNS, pod_row
@@ -109,6 +110,16 @@ class PodStrategy(Strategy[Pod]):
 
     def validate_status_update(self, new: Pod, old: Pod) -> list[Cause]:
         return validate_pod_status(new, old)
+
+    def prepare_part(self, part: str, new: Pod, old: Pod) -> None:
+        """Ephemeral containers, and a resize: each leaves everything else as it was."""
+        default_pod(new)
+        new.status = old.status
+        if new.spec is not None and old.spec is not None:
+            new.spec = parts.only(part, new.spec, old.spec)
+
+    def validate_part(self, part: str, new: Pod, old: Pod) -> list[Cause]:
+        return parts.validate(part, new, old)
 
     def warnings_create(self, obj: Pod) -> list[str]:
         assert obj.metadata is not None

@@ -37,7 +37,8 @@ def overcommits(name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _name_errors(name: str) -> tuple[str, ...]:
+def container_name_errors(name: str) -> tuple[str, ...]:
+    """Why a container cannot ask for something called so (validateContainerResourceName)."""
     errors = tuple(qualified_name_errors(name))
     if errors:
         return errors
@@ -73,11 +74,11 @@ def validate_resources(
     limits, requests = res.limits or {}, res.requests or {}
     for name, text in limits.items():
         where = f"{path}.limits[{name}]"
-        out.extend(fields.invalid(where, name, why) for why in _name_errors(name))
+        out.extend(fields.invalid(where, name, why) for why in container_name_errors(name))
         _amount(name, text, where, out)
     for name, text in requests.items():
         where = f"{path}.requests[{name}]"
-        out.extend(fields.invalid(where, name, why) for why in _name_errors(name))
+        out.extend(fields.invalid(where, name, why) for why in container_name_errors(name))
         _amount(name, text, where, out)
         _against_limit(name, text, limits.get(name), path, out)
     names = {*limits, *requests}

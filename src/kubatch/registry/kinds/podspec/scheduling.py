@@ -93,7 +93,7 @@ def validate_affinity(affinity: Affinity, path: str, out: list[Cause]) -> None:
         where = f"{path}.nodeAffinity"
         required = node.requiredDuringSchedulingIgnoredDuringExecution
         if required is not None:
-            _node_selector(required, f"{where}.{_REQUIRED}", out)
+            validate_node_selector(required, f"{where}.{_REQUIRED}", out)
         preferred = node.preferredDuringSchedulingIgnoredDuringExecution
         for i, term in enumerate(preferred or ()):
             here = f"{where}.{_PREFERRED}[{i}]"
@@ -112,7 +112,8 @@ def _weight(weight: int, path: str, out: list[Cause]) -> None:
         out.append(fields.invalid(f"{path}.weight", weight, "must be in the range 1-100"))
 
 
-def _node_selector(selector: NodeSelector, path: str, out: list[Cause]) -> None:
+def validate_node_selector(selector: NodeSelector, path: str, out: list[Cause]) -> None:
+    """Terms of which one must hold for a node (ValidateNodeSelector)."""
     where = f"{path}.nodeSelectorTerms"
     if not selector.nodeSelectorTerms:
         out.append(fields.required(where, "must have at least one node selector term"))

@@ -115,7 +115,8 @@ def _empty_dir(source: core_v1.EmptyDirVolumeSource, path: str, out: list[Cause]
         out.append(fields.forbidden(f"{path}.sizeLimit", why))
 
 
-def _host_path(source: core_v1.HostPathVolumeSource, path: str, out: list[Cause]) -> None:
+def validate_host_path(source: core_v1.HostPathVolumeSource, path: str, out: list[Cause]) -> None:
+    """A path of the host, and what must be there."""
     if not source.path:
         out.append(fields.required(f"{path}.path"))
         return
@@ -237,7 +238,7 @@ def _ephemeral(source: core_v1.EphemeralVolumeSource, path: str, out: list[Cause
 
 _CHECKS: dict[str, Callable[[Any, str, list[Cause]], None]] = {
     "emptyDir": _empty_dir,
-    "hostPath": _host_path,
+    "hostPath": validate_host_path,
     "nfs": _nfs,
     "secret": _secret,
     "configMap": _config_map,

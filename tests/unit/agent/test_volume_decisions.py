@@ -1,0 +1,103 @@
+"""When volumes are set up and released, decided without any disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from kubatch.agent.decide import ReleaseVolumes, SetUpVolumes, StartContainer, decide
+from kubatch.agent.facts import NOTHING_KNOWN, Capabilities, MountTrouble, PodFacts, VolumesState
+from kubatch.agent.refuse import refusal
+from kubatch.api import models as m
+from kubatch.api.models import core_v1
+from tests.unit.agent.pods import START, attempt, conditions, container, facts, pod
+
+WANTED, READY = VolumesState.WANTED, VolumesState.READY
+LATER = START + timedelta(seconds=1)
+
+
+def waiting(state: VolumesState, trouble: MountTrouble | None = None) -> PodFacts:
+    memory = replace(NOTHING_KNOWN, start_time=START, mounting=trouble)
+    return replace(facts(pod(), memory=memory), volumes=state)
+
+
+def test_volumes_come_before_containers() -> None:
+    decision = decide(waiting(WANTED), START)
+    assert decision.commands == (SetUpVolumes(),)
+    assert decision.status is None
+    (start,) = decide(waiting(READY), START).commands
+    assert isinstance(start, StartContainer)
+
+
+def test_nothing_starts_until_it_is_time_to_try_again() -> None:
+    decision = decide(waiting(WANTED, MountTrouble(LATER, 0.5)), START)
+    assert (decision.commands, decision.wake_at) == ((), LATER)
+    assert decision.status is not None
+    assert conditions(decision.status)["PodReadyToStartContainers"] == "False"
+    assert decision.status.podIP is None
+    assert decide(waiting(WANTED, MountTrouble(LATER, 0.5)), LATER).commands == (SetUpVolumes(),)
+
+
+def test_what_runs_needs_no_volumes_again() -> None:
+    """After a restart nothing is known of them, and nothing has to be."""
+    seen = replace(facts(pod(), attempt()), volumes=WANTED)
+    assert decide(seen, START).commands == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "released"),
+    [(WANTED, True), (READY, True), (VolumesState.RELEASED, False), (VolumesState.NONE, False)],
+)
+def test_volumes_go_when_the_api_shows_the_end(state: VolumesState, released: bool) -> None:
+    p = pod()
+    p.status = m.PodStatus(phase="Failed")
+    seen = replace(facts(p, attempt(code=1)), volumes=state)
+    assert (ReleaseVolumes() in decide(seen, START).commands) is released
+    p.status = m.PodStatus(phase="Running")
+    assert ReleaseVolumes() not in decide(seen, START).commands
+
+
+def caps(*add: str) -> m.SecurityContext:
+    return m.SecurityContext(capabilities=core_v1.Capabilities(add=list(add)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "spec", "start"),
+    [
+        ({}, {"hostPID": True}, "hostPID is not possible"),
+        ({}, {"hostIPC": True}, "hostIPC is not possible"),
+        ({"securityContext": m.SecurityContext(privileged=True)}, {}, "privileged containers are"),
+        ({"securityContext": caps("NET_ADMIN")}, {}, "capability NET_ADMIN cannot be added"),
+        ({"securityContext": caps("CAP_KILL")}, {}, None),
+        ({}, {"shareProcessNamespace": True}, None),
+        ({}, {"securityContext": m.PodSecurityContext(fsGroup=5)}, "securityContext.fsGroup needs"),
+        (
+            {},
+            {"securityContext": m.PodSecurityContext(supplementalGroups=[5])},
+            "securityContext.supplementalGroups needs a node that runs as root",
+        ),
+        (
+            {"volumeDevices": [core_v1.VolumeDevice(name="v", devicePath="/dev/x")]},
+            {},
+            'volume "v" cannot be attached at /dev/x',
+        ),
+    ],
+)
+def test_what_a_sandbox_cannot_do(
+    fields: dict[str, Any], spec: dict[str, Any], start: str | None
+) -> None:
+    able = Capabilities(mounts=True, users=True, capabilities=frozenset({"KILL"}))
+    c = container("c", **fields)
+    why = refusal(c, pod(c, **spec), able, "sandbox")
+    assert why is None if start is None else (why or "").startswith(start)
+
+
+def test_processes_are_not_shared_between_containers() -> None:
+    a, b = container("a"), container("b")
+    p = pod(a, b, shareProcessNamespace=True)
+    why = refusal(a, p, Capabilities(mounts=True), "sandbox")
+    assert (why or "").startswith("shareProcessNamespace is not possible with more than one")
+    assert refusal(a, p, Capabilities(), "process") is None
