@@ -13,7 +13,11 @@ from tests.kubectl.tools import Server
 HERE = Path(__file__).parent
 SECONDS_MAX = 60
 INSTALL_SECONDS_MAX = 40
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubatch-tests" / "node-client-1"
+CACHE = (
+    Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    / "kubatch-tests"
+    / "node-client-1"
+)
 PACKAGE = "@kubernetes/client-node"
 
 

@@ -27,7 +27,12 @@ def main() -> None:
     settings.label(team="x")
     assert [m.name for m in kr8s.get("configmaps", label_selector="team=x")] == ["kr8s"]
 
-    pod = Pod({"metadata": {"name": "long"}, "spec": {"containers": [{**CONTAINER, "command": ["sleep", "60"]}]}})
+    pod = Pod(
+        {
+            "metadata": {"name": "long"},
+            "spec": {"containers": [{**CONTAINER, "command": ["sleep", "60"]}]},
+        }
+    )
     pod.create()
     pod.wait("condition=Ready", timeout=30)
     done = pod.exec(["echo", "inside"])

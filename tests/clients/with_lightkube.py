@@ -23,13 +23,15 @@ def main() -> None:
     assert pod.metadata is not None
     assert list(client.log(str(pod.metadata.name))) == ["hello\n"]
 
-    settings = ConfigMap(apiVersion="v1", kind="ConfigMap", metadata=ObjectMeta(name="light"), data={"a": "1"})
+    settings = ConfigMap(
+        apiVersion="v1", kind="ConfigMap", metadata=ObjectMeta(name="light"), data={"a": "1"}
+    )
     assert client.apply(settings).data == {"a": "1"}
     client.delete(ConfigMap, "light")
     try:
         client.get(ConfigMap, "light")
     except ApiError as error:
-        assert error.status.reason == "NotFound"
+        assert error.status.reason == "NotFound"  # noqa: PT017
     client.delete(Job, "light")
     print("all is well")
 

@@ -37,22 +37,30 @@ def role(*verbs: str, resources: tuple[str, ...] = ("configmaps",), group: str =
 def bound(kind: str = "User", name: str = "bob") -> Any:
     subject = {"kind": kind, "name": name, "apiGroup": GROUP}
     ref = {"apiGroup": GROUP, "kind": "Role", "name": "r"}
-    return post(f"{RBAC}/rolebindings", {"metadata": {"name": "b"}, "roleRef": ref, "subjects": [subject]})
+    return post(
+        f"{RBAC}/rolebindings", {"metadata": {"name": "b"}, "roleRef": ref, "subjects": [subject]}
+    )
 
 
 def denied(name: str, step: Any, *before: Any) -> Row:
     return row(f"denied: {name}", *before, step)
 
 
-def bob(verb: str, what: str, group: str = "", where: str = 'in the namespace "{ns}"', name: str = "") -> str:
-    plural, _, sub = what.partition("/")
+def bob(
+    verb: str, what: str, group: str = "", where: str = 'in the namespace "{ns}"', name: str = ""
+) -> str:
+    plural = what.partition("/")[0]
     res = f"{plural}.{group}" if group else plural
     named = f' "{name}"' if name else ""
     return f'{res}{named} is forbidden: User "bob" cannot {verb} resource "{what}" in API group "{group}" {where}'
 
 
 def may(verb: str, resource: str, **more: Any) -> Any:
-    return {"spec": {"resourceAttributes": {"namespace": "{ns}", "verb": verb, "resource": resource, **more}}}
+    return {
+        "spec": {
+            "resourceAttributes": {"namespace": "{ns}", "verb": verb, "resource": resource, **more}
+        }
+    }
 
 
 BOB: dict[str, Any] = {"who": "bob", "reason": "Forbidden"}

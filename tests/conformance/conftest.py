@@ -20,5 +20,7 @@ def quick_bookmarks(settings: Settings) -> Settings:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runner]:
     directory = tmp_path_factory.mktemp("conformance")
-    async with secured(directory, change=quick_bookmarks, history_changes_max=100, accounts_required=True) as server:
+    async with secured(
+        directory, change=quick_bookmarks, history_changes_max=100, accounts_required=True
+    ) as server:
         yield Runner(server)

@@ -51,6 +51,7 @@ def wrong_type(name: str, sent: object, what: str, where: str, wanted: str) -> o
 def head(method: str, path: str, status: int) -> Step:
     return Step(method=method, path=path, status=status)
 
+
 FEW = Is("some, but not all", lambda said: 0 < len(said) < 300)
 
 ROWS = [

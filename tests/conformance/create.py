@@ -42,11 +42,21 @@ def service(**spec: Any) -> dict[str, Any]:
 
 
 def pod_refused(name: str, spec: dict[str, Any], message: str) -> object:
-    return row(f"pod: {name}", post(PODS, pod("p", **spec), 422, message=f'Pod "p" is invalid: {message}', reason="Invalid"))
+    return row(
+        f"pod: {name}",
+        post(
+            PODS, pod("p", **spec), 422, message=f'Pod "p" is invalid: {message}', reason="Invalid"
+        ),
+    )
 
 
 def cron_refused(name: str, spec: dict[str, Any], message: str) -> object:
-    return row(f"cron job: {name}", post(CRONJOBS, cron_job("c", **spec), 422, message=f'CronJob.batch "c" is invalid: {message}'))
+    return row(
+        f"cron job: {name}",
+        post(
+            CRONJOBS, cron_job("c", **spec), 422, message=f'CronJob.batch "c" is invalid: {message}'
+        ),
+    )
 
 
 ROWS = [

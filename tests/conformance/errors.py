@@ -31,7 +31,15 @@ def method(name: str, step: Step) -> object:
 
 
 def refused(method_: str, path: str) -> Step:
-    return Step(method=method_, path=path, sent={}, status=405, message=NOT_ALLOWED, reason="MethodNotAllowed", details={})
+    return Step(
+        method=method_,
+        path=path,
+        sent={},
+        status=405,
+        message=NOT_ALLOWED,
+        reason="MethodNotAllowed",
+        details={},
+    )
 
 
 ROWS = [

@@ -15,12 +15,25 @@ IGNORE = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1]}}
 def refused(name: str, spec: dict[str, Any], message: str) -> Row:
     """A Job whose spec is refused; `template` is its pod's spec."""
     rest = {k: v for k, v in spec.items() if k != "template"}
-    text = like(f'Job.batch "x" is invalid: {message[1:]}') if message[:1] == "~" else f'Job.batch "x" is invalid: {message}'
-    return row(f"create: {name}", post(JOBS, job("x", spec.get("template"), **rest), 422, message=text, reason="Invalid"))
+    text = (
+        like(f'Job.batch "x" is invalid: {message[1:]}')
+        if message[:1] == "~"
+        else f'Job.batch "x" is invalid: {message}'
+    )
+    return row(
+        f"create: {name}",
+        post(JOBS, job("x", spec.get("template"), **rest), 422, message=text, reason="Invalid"),
+    )
 
 
 def exit_codes(**rule: Any) -> dict[str, Any]:
-    return {"podFailurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1], **rule}}]}}
+    return {
+        "podFailurePolicy": {
+            "rules": [
+                {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1], **rule}}
+            ]
+        }
+    }
 
 
 def policy(**rule: Any) -> dict[str, Any]:
@@ -35,7 +48,11 @@ def changed(name: str, before: dict[str, Any], change: Any, message: str = "") -
     """A merge patch of a Job's spec."""
     text = like(f'Job.batch "x" is invalid: {message}') if message else None
     expected: dict[str, Any] = {"status": 422, "message": text} if text else {"status": 200}
-    return row(f"update: {name}", post(JOBS, job("x", **before)), patch(f"{JOBS}/x", {"spec": change}, send=MERGE, **expected))
+    return row(
+        f"update: {name}",
+        post(JOBS, job("x", **before)),
+        patch(f"{JOBS}/x", {"spec": change}, send=MERGE, **expected),
+    )
 
 
 def reported(name: str, before: dict[str, Any], *statuses: Any, message: str = "") -> Row:
@@ -52,7 +69,11 @@ def condition(*types: str) -> list[dict[str, str]]:
 
 
 START = "2026-01-01T00:00:00Z"
-COMPLETE = {"startTime": START, "completionTime": START, "conditions": condition("SuccessCriteriaMet", "Complete")}
+COMPLETE = {
+    "startTime": START,
+    "completionTime": START,
+    "conditions": condition("SuccessCriteriaMet", "Complete"),
+}
 
 ROWS = [
     *(refused(f"negative {name}", {name: -1}, f"spec.{name}: {AT_LEAST_0}") for name in ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")),

@@ -5,10 +5,27 @@ from __future__ import annotations
 import base64
 import json
 
-from tests.conformance.rows import ABSENT, JOBS, MAPS, NUMBER, Row, config_map, get, job, like, patch, post, row
+from tests.conformance.rows import (
+    ABSENT,
+    JOBS,
+    MAPS,
+    NUMBER,
+    Row,
+    config_map,
+    get,
+    job,
+    like,
+    patch,
+    post,
+    row,
+)
 
 THREE = tuple(post(MAPS, config_map(n, {"n": n})) for n in ("a", "b", "c"))
-OLD = base64.urlsafe_b64encode(json.dumps({"v": "meta.k8s.io/v1", "rv": 1, "start": "/x\0"}).encode()).decode().rstrip("=")
+OLD = (
+    base64.urlsafe_b64encode(json.dumps({"v": "meta.k8s.io/v1", "rv": 1, "start": "/x\0"}).encode())
+    .decode()
+    .rstrip("=")
+)
 EXPIRED = "The resourceVersion for the provided list is too old."
 INVALID = 'ListOptions.meta.k8s.io "" is invalid: '
 

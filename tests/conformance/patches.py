@@ -27,7 +27,9 @@ from tests.conformance.rows import (
 CM = post(MAPS, config_map("cm", a="1"))
 REJECTED = "the server rejected our request due to an error in our request"
 TWO = {"containers": [container("a"), container("b")], "volumes": [{"name": "v", "emptyDir": {}}]}
-DECODING = "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp"
+DECODING = (
+    "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp"
+)
 
 
 def operations(name: str, ops: Any, status: int = 200, **more: Any) -> Row:
@@ -47,7 +49,11 @@ def strategic(name: str, spec: Any, status: int = 200, **more: Any) -> Row:
 
 
 def on_map(name: str, before: Any, sent: Any, status: int = 200, **more: Any) -> Row:
-    return row(f"strategic: {name}", post(MAPS, before), patch(f"{MAPS}/cm", sent, status, STRATEGIC, **more))
+    return row(
+        f"strategic: {name}",
+        post(MAPS, before),
+        patch(f"{MAPS}/cm", sent, status, STRATEGIC, **more),
+    )
 
 
 def refs(*uids: str) -> list[dict[str, str]]:

@@ -98,8 +98,7 @@ def _filled(value: Any, namespace: str, answers: list[Answer]) -> Any:
         return _REFERENCE.sub(lambda found: str(_referred(found, answers)), value)
     if isinstance(value, Mapping):
         return {
-            _filled(k, namespace, answers): _filled(v, namespace, answers)
-            for k, v in value.items()
+            _filled(k, namespace, answers): _filled(v, namespace, answers) for k, v in value.items()
         }
     if isinstance(value, list | tuple):
         return type(value)(_filled(v, namespace, answers) for v in value)

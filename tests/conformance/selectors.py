@@ -33,23 +33,41 @@ ONLY = 'only "metadata.name", "metadata.namespace"'
 
 def labels(selector: str, *names: str) -> Row:
     items = [{"metadata": {"name": n}} for n in sorted(names)]
-    return row(f"labels: {selector}", *LABELLED, get(f"{MAPS}?labelSelector={quote(selector)}", body={"items": items}))
+    return row(
+        f"labels: {selector}",
+        *LABELLED,
+        get(f"{MAPS}?labelSelector={quote(selector)}", body={"items": items}),
+    )
 
 
 def chosen(path: str, selector: str, *names: str, before: tuple[object, ...] = ()) -> Row:
     items = [{"metadata": {"name": n}} for n in names]
     plural = path.rpartition("/")[2]
-    steps = (*before, get(f"{path}?fieldSelector={quote(selector, safe='{}=')}", body={"items": items}))
+    steps = (
+        *before,
+        get(f"{path}?fieldSelector={quote(selector, safe='{}=')}", body={"items": items}),
+    )
     return row(f"{plural} by {selector}", *steps)  # type: ignore[arg-type]
 
 
 def refused(kind: str, path: str, selector: str, message: str) -> Row:
-    return row(f"{kind} by {selector}", get(f"{path}?fieldSelector={quote(selector)}", 400, message=message, reason="BadRequest"))
+    return row(
+        f"{kind} by {selector}",
+        get(f"{path}?fieldSelector={quote(selector)}", 400, message=message, reason="BadRequest"),
+    )
 
 
 PENDING = post(PODS, pod("p", nodeName="n", restartPolicy="Never"))
 DONE = (post(PODS, pod("q")), patch(f"{PODS}/q/status", {"status": {"phase": "Succeeded"}}))
-EVENT = post(EVENTS, {"metadata": {"name": "e"}, "involvedObject": {"namespace": "{ns}", "kind": "Pod", "name": "p", "uid": "u"}, "reason": "R", "type": "Warning"})
+EVENT = post(
+    EVENTS,
+    {
+        "metadata": {"name": "e"},
+        "involvedObject": {"namespace": "{ns}", "kind": "Pod", "name": "p", "uid": "u"},
+        "reason": "R",
+        "type": "Warning",
+    },
+)
 
 ROWS = [
     labels("a=x", "one"),

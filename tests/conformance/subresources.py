@@ -25,7 +25,15 @@ from tests.conformance.rows import (
 
 POD = post(PODS, pod("p"))
 ON_NODE = post(PODS, pod("p", nodeName="n"))
-TWO = post(PODS, pod("two", nodeName="n", containers=[container("c"), container("d")], initContainers=[container("i")]))
+TWO = post(
+    PODS,
+    pod(
+        "two",
+        nodeName="n",
+        containers=[container("c"), container("d")],
+        initContainers=[container("i")],
+    ),
+)
 SET = post(REPLICASETS, replica_set("r", 2))
 SCALE = f"{REPLICASETS}/r/scale"
 
@@ -34,7 +42,9 @@ def binding(name: str, node: str, **more: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, **more}, "target": {"kind": "Node", "name": node}}
 
 
-def log(name: str, query: str, status: int, message: str, before: Any = ON_NODE, on: str = "p") -> Row:
+def log(
+    name: str, query: str, status: int, message: str, before: Any = ON_NODE, on: str = "p"
+) -> Row:
     return row(f"log: {name}", before, get(f"{PODS}/{on}/log?{query}", status, message=message))
 
 

@@ -52,16 +52,50 @@ def columns(path: str, *names: str) -> Row:
 
 
 def pod_status(name: str, status: Any, ready: str, shown: str, restarts: Any = "0") -> Row:
-    return cells(f"a pod that is {name}", PODS, pod("p", nodeName="n"), "p", ready, shown, restarts, AGE, "<none>", "n", "<none>", "<none>", status=status)
+    return cells(
+        f"a pod that is {name}",
+        PODS,
+        pod("p", nodeName="n"),
+        "p",
+        ready,
+        shown,
+        restarts,
+        AGE,
+        "<none>",
+        "n",
+        "<none>",
+        "<none>",
+        status=status,
+    )
 
 
 def state(**what: Any) -> dict[str, Any]:
-    return {"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": "running" in what, "restartCount": 0, "state": what}]}
+    return {
+        "containerStatuses": [
+            {
+                "name": "c",
+                "image": "i",
+                "imageID": "",
+                "ready": "running" in what,
+                "restartCount": 0,
+                "state": what,
+            }
+        ]
+    }
 
 
 START, END = "2026-01-01T00:00:00Z", "2026-01-01T00:01:40Z"
-DONE = {"startTime": START, "completionTime": END, "succeeded": 1, "conditions": [{"type": t, "status": "True"} for t in ("SuccessCriteriaMet", "Complete")]}
-FAILED = {"startTime": START, "failed": 1, "conditions": [{"type": t, "status": "True"} for t in ("FailureTarget", "Failed")]}
+DONE = {
+    "startTime": START,
+    "completionTime": END,
+    "succeeded": 1,
+    "conditions": [{"type": t, "status": "True"} for t in ("SuccessCriteriaMet", "Complete")],
+}
+FAILED = {
+    "startTime": START,
+    "failed": 1,
+    "conditions": [{"type": t, "status": "True"} for t in ("FailureTarget", "Failed")],
+}
 CHOSEN = like("batch.kubernetes.io/controller-uid=.*")
 BUSY = ("c", "busybox:1")
 

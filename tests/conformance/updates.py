@@ -25,7 +25,7 @@ from tests.conformance.rows import (
 
 CM = post(MAPS, config_map("cm", a="1"))
 JOB = post(JOBS, job("x"))
-FORBIDDEN_POD = "Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+FORBIDDEN_POD = 'Pod "p" is invalid: spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)'
 
 ROWS = [
     row("without a revision", CM, put(f"{MAPS}/cm", config_map("cm", b="2"), 200, body={"data": {"b": "2", "a": ABSENT}})),

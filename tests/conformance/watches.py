@@ -26,7 +26,9 @@ A = post(MAPS, config_map("a", {"x": "1"}, k="1"))
 B = post(MAPS, config_map("b"))
 SINCE = "resourceVersion=<<0.metadata.resourceVersion>>"
 WATCH = f"{MAPS}?watch=true"
-INITIAL = f"{WATCH}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+INITIAL = (
+    f"{WATCH}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+)
 INVALID = 'ListOptions.meta.k8s.io "" is invalid: '
 LATER = Is("a later revision", lambda rv: rv.isdigit())
 
@@ -38,7 +40,10 @@ def event(kind: str, name: str, **more: Any) -> dict[str, Any]:
 def bookmark(**annotations: str) -> dict[str, Any]:
     meta: dict[str, Any] = {"name": ABSENT, "resourceVersion": LATER}
     meta["annotations"] = annotations or ABSENT
-    return {"type": "BOOKMARK", "object": {"kind": "ConfigMap", "apiVersion": "v1", "metadata": meta}}
+    return {
+        "type": "BOOKMARK",
+        "object": {"kind": "ConfigMap", "apiVersion": "v1", "metadata": meta},
+    }
 
 
 END = bookmark(**{"k8s.io/initial-events-end": "true"})

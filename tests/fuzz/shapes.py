@@ -110,5 +110,9 @@ def targets(draw: st.DrawFn) -> str:
     options = st.tuples(st.sampled_from(_OPTIONS), st.sampled_from(_ANSWERS) | st.text(max_size=8))
     # A watch has no end by itself.
     pairs = [f"{name}={quote(value)}" for name, value in draw(st.lists(options, max_size=4))]
-    start = draw(st.sampled_from(("", "/api/v1", "/apis/batch/v1/namespaces/default", "/api/v1/namespaces/default")))
+    start = draw(
+        st.sampled_from(
+            ("", "/api/v1", "/apis/batch/v1/namespaces/default", "/api/v1/namespaces/default")
+        )
+    )
     return f"{start}/{'/'.join(parts)}" + (f"?{'&'.join(pairs)}" if pairs else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ if not tools.find_kubectls():
 
 COMPLETE = ("keygen", "keygen-parallel", "environment")
 FRUIT = ("apple", "banana", "cherry")
+FINER = ("index-retry", "indexed", "exit-code", "success-policy")  # the slowest first
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +177,109 @@ def test_new_pods_for_failed_ones(newest: tools.Kubectl) -> None:
     newest("wait", "--for=condition=failed", "job/failing-new-pods", "--timeout=60s")
     pods = newest.json("get", "pods", "-l", "job-name=failing-new-pods")["items"]
     assert [pod["status"]["phase"] for pod in pods] == ["Failed", "Failed"]
+
+
+@pytest.fixture(scope="module")
+def finer(newest: tools.Kubectl) -> tools.Kubectl:
+    """The examples of a Job's finer features, begun together."""
+    files = [word for name in FINER for word in ("-f", str(tools.EXAMPLES / f"{name}.yaml"))]
+    said = newest("apply", *files)
+    assert said.splitlines() == [f"job.batch/{name} created" for name in FINER]
+    return newest
+
+
+def job_after(kubectl: tools.Kubectl, condition: str, name: str) -> tuple[Any, dict[str, str]]:
+    """A Job's status once a condition holds, and the reasons of all that hold."""
+    kubectl("wait", f"--for=condition={condition}", f"job/{name}", "--timeout=60s")
+    status = kubectl.json("get", "job", name)["status"]
+    held = [c for c in status["conditions"] if c["status"] == "True"]
+    return status, {c["type"]: c["reason"] for c in held}
+
+
+def logs_by_index(kubectl: tools.Kubectl, name: str) -> dict[str, list[str]]:
+    """What the pods of each index wrote, the oldest pod's first."""
+    said: dict[str, list[str]] = {}
+    pods = kubectl.json("get", "pods", "-l", f"job-name={name}")["items"]
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+        index = pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]
+        said.setdefault(index, []).append(kubectl("logs", pod["metadata"]["name"]))
+    return said
+
+
+def test_pods_that_know_their_index(finer: tools.Kubectl) -> None:
+    status, reasons = job_after(finer, "complete", "indexed")
+    assert status["completedIndexes"] == "0-3"
+    assert status["succeeded"] == 4
+    assert reasons["Complete"] == "CompletionsReached"
+    assert logs_by_index(finer, "indexed") == {
+        str(i): [f"part {i} of 0-3 on indexed-{i}\n"] for i in range(4)
+    }
+    assert re.search(r"^Completed Indexes: +0-3$", finer("describe", "job", "indexed"), re.M)
+
+
+def test_an_exit_code_that_fails_the_job(finer: tools.Kubectl) -> None:
+    status, reasons = job_after(finer, "failed", "exit-code")
+    assert reasons == {"FailureTarget": "PodFailurePolicy", "Failed": "PodFailurePolicy"}
+    assert status["failed"] == 1
+    assert "succeeded" not in status
+    said = [c["message"] for c in status["conditions"] if c["type"] == "Failed"]
+    pod = finer("get", "pods", "-l", "job-name=exit-code", "-o", "name").strip()
+    assert said == [
+        f"Container checker for pod default/{pod.removeprefix('pod/')} failed with exit code 42"
+        " matching FailJob rule at index 0"
+    ]
+
+
+def test_a_leader_whose_success_is_enough(finer: tools.Kubectl) -> None:
+    status, reasons = job_after(finer, "complete", "success-policy")
+    assert reasons == {"SuccessCriteriaMet": "SuccessPolicy", "Complete": "SuccessPolicy"}
+    assert status["completedIndexes"] == "0"
+    assert status["succeeded"] == 1
+    pods = finer.json("get", "pods", "-l", "job-name=success-policy")["items"]
+    assert "Running" not in [pod["status"]["phase"] for pod in pods]
+
+
+def test_a_job_resumed_suspended_and_resumed(newest: tools.Kubectl) -> None:
+    def suspend(value: str) -> None:
+        patch = f'{{"spec": {{"suspend": {value}}}}}'
+        said = newest("patch", "job", "suspended", "--patch", patch)
+        assert said == "job.batch/suspended patched\n"
+
+    newest("apply", "-f", str(tools.EXAMPLES / "suspended.yaml"))
+    status, reasons = job_after(newest, "suspended", "suspended")
+    assert reasons == {"Suspended": "JobSuspended"}
+    assert "startTime" not in status
+    of_it = ("pods", "-l", "job-name=suspended")
+    assert newest("get", *of_it, "-o", "name") == ""
+    suspend("false")
+    running = ("wait", "--for=jsonpath={.status.ready}=2", "job/suspended", "--timeout=60s")
+    newest(*running)
+    suspend("true")
+    newest("wait", "--for=delete", *of_it, "--timeout=60s")
+    status, reasons = job_after(newest, "suspended", "suspended")
+    assert reasons == {"Suspended": "JobSuspended"}
+    assert "active" not in status
+    suspend("false")
+    status, reasons = job_after(newest, "complete", "suspended")
+    assert reasons["Complete"] == "CompletionsReached"
+    assert status["succeeded"] == 2
+    assert "failed" not in status
+    words = set(newest("logs", "-l", "job-name=suspended").splitlines())
+    assert words == {"worked without a break"}
+
+
+def test_retries_for_each_index(finer: tools.Kubectl) -> None:
+    status, reasons = job_after(finer, "failed", "index-retry")
+    assert reasons == {"FailureTarget": "FailedIndexes", "Failed": "FailedIndexes"}
+    assert status["completedIndexes"] == "0,1,3"
+    assert status["failedIndexes"] == "2"
+    assert (status["succeeded"], status["failed"]) == (3, 2)
+    assert logs_by_index(finer, "index-retry") == {
+        "0": ["index 0 is done\n"],
+        "1": ["failing this once\n", "index 1 is done\n"],
+        "2": ["no use trying again\n"],
+        "3": ["index 3 is done\n"],
+    }
 
 
 @pytest.mark.parametrize(

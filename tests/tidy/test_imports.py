@@ -18,6 +18,7 @@ ENTRY_POINTS = {
     "kubatch.cli.main",
     "kubatch.runtime.shim.__main__",
     "kubatch.runtime.shim.daemon",
+    "kubatch.runtime.shim.enter",
     "kubatch.runtime.workloads.kuard",
 }
 

@@ -133,7 +133,7 @@ class Agent:
             await self._stopped.wait()
             await self._runtime.close(kill=kill)
             if kill and self._volumes is not None:
-                self._volumes.sweep(set())
+                self._volumes.close()
 
     # ----- what wakes a pod
 

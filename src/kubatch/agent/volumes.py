@@ -7,6 +7,7 @@ What they hold is decided in volume_files; how containers see them, in mounting.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -77,9 +78,10 @@ class Volumes:
         self._directory = directory
         self._context = context
         self._issue = tokens
-        self._memory = None
-        if memory is not None:
-            self._memory = _made_private(memory_directory(directory.parent, memory))
+        # There from the start to the end, for what is hidden from a container must be there first.
+        self._memory: Path | None = None
+        if memory is not None and _made_private(path := memory_directory(directory.parent, memory)):
+            self._memory = path
         self._tokens: dict[tuple[str, TokenWanted], tuple[str, datetime]] = {}
 
     def directory(self, uid: str) -> Path:
@@ -119,24 +121,30 @@ class Volumes:
         """Remove everything of a pod."""
         for key in [key for key in self._tokens if key[0] == uid]:
             del self._tokens[key]
-        for path in self._places(uid):
-            if path.exists():
-                await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+        for root in self._roots():
+            if (root / uid).exists():
+                await asyncio.to_thread(shutil.rmtree, root / uid, ignore_errors=True)
 
     def sweep(self, kept: set[str]) -> None:
         """Remove what is left of pods that are no more."""
-        for root in (self._directory, self._memory):
-            if root is None or not root.is_dir():
-                continue
+        for root in self._roots():
             for folder in root.iterdir():
                 if folder.name not in kept:
                     shutil.rmtree(folder, ignore_errors=True)
-            if not kept and root == self._memory:
-                shutil.rmtree(root, ignore_errors=True)
 
-    def _places(self, uid: str) -> list[Path]:
-        memory = [] if self._memory is None else [self._memory / uid]
-        return [self.directory(uid), *memory]
+    def close(self) -> None:
+        """Remove everything: no container is left."""
+        self.sweep(set())
+        if self._memory is not None:
+            with contextlib.suppress(OSError):
+                self._memory.rmdir()
+
+    def _roots(self) -> list[Path]:
+        """The directories below which pods have theirs, as far as they are there."""
+        roots = [self._directory] if self._directory.is_dir() else []
+        if self._memory is not None:
+            roots.append(self._memory)
+        return roots
 
     def _place(self, pod: m.Pod, name: str, *, in_memory: bool) -> Path:
         base = self.directory(_uid(pod))
@@ -379,13 +387,12 @@ def memory_directory(data_dir: Path, memory: Path = MEMORY) -> Path:
     return memory / f"kubatch-{info.st_dev:x}-{info.st_ino:x}"
 
 
-def _made_private(path: Path) -> Path | None:
-    """The directory, for us alone; None when there can be none."""
+def _made_private(path: Path) -> bool:
+    """Make a directory for us alone; whether it is ours, for others could have been first."""
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError:
-        return None
-    # Whoever made it before us must have been us.
+        return False
     mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return path if mine and stat.S_IMODE(found.st_mode) == 0o700 else None
+    return mine and stat.S_IMODE(found.st_mode) == 0o700

@@ -322,6 +322,8 @@ def _null(kind: schema.Type) -> Any:
     """What null becomes inside a list or map."""
     if kind.form == "quantity":
         return "0"
+    if kind.form == "bytes":
+        return ""
     return _zero(kind) if kind.message or kind.form in schema.ZEROS else None
 
 

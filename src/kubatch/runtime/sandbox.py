@@ -260,7 +260,9 @@ def _is_made(folder: Path, maker: str) -> bool:
     if child is None:
         return False
     try:
-        return os.readlink(f"/proc/{child}/exe") != maker
+        # While it is being executed a program has no environment; later one with PWD at least.
+        made = os.readlink(f"/proc/{child}/exe") != maker
+        return made and bool(Path(f"/proc/{child}/environ").read_bytes())
     except OSError:
         return False
 
@@ -274,7 +276,9 @@ def _why_not_exec(folder: Path, argv: Sequence[str]) -> str:
         environ = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
     except OSError:
         return ""  # it has just ended
-    search = next((os.fsdecode(v[5:]) for v in environ if v.startswith(b"PATH=")), "")
+    search = next((os.fsdecode(v[5:]) for v in environ if v.startswith(b"PATH=")), None)
+    if search is None:
+        return ""
     return View(f"/proc/{child}/root").why_not_program(argv[0], search, "/")
 
 

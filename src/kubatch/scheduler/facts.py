@@ -206,12 +206,19 @@ def host_ports(spec: m.PodSpec) -> tuple[Port, ...]:
 
 
 def pod_keys(old: m.Pod | None, new: m.Pod | None) -> Iterable[Key]:
-    """A pod that starts to wait or waits for something else, and one that gives up its room."""
+    """A pod that starts to wait or waits for something else, and one that gives up its room.
+
+    That may be room which it only had in a turn: one that goes before it could be bound.
+    """
     if new is not None and is_waiting(new):
         if old is None or not is_waiting(old) or old.spec != new.spec:
             yield KEY
-    elif old is not None and uses_node(old) and (new is None or not uses_node(new)):
+    elif old is not None and _had_room(old) and (new is None or not uses_node(new)):
         yield KEY
+
+
+def _had_room(pod: m.Pod) -> bool:
+    return bool(uses_node(pod)) or is_waiting(pod)
 
 
 def node_keys(old: m.Node | None, new: m.Node | None) -> Iterable[Key]:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from kubatch.agent.env import PodContext
-from kubatch.agent.facts import Capabilities
 from kubatch.agent.volumes import Mounted, Volumes, memory_directory
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError
@@ -26,7 +25,7 @@ from kubatch.api.resource import (
 )
 from kubatch.client.protocol import Client
 from kubatch.world import World
-from tests.unit.agent.harness import Harness, harness
+from tests.unit.agent.harness import harness
 from tests.unit.agent.pods import container, pod
 
 
@@ -152,20 +151,23 @@ async def test_secrets_stay_in_memory_and_private(shop: Shop) -> None:
         assert path.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_directory_of_somebody_else_is_not_used_for_secrets(tmp_path: Path) -> None:
-    async with harness(tmp_path / "agent") as h:
-        (tmp_path / "data").mkdir()
-        (tmp_path / "shm").mkdir()
-        memory_directory(tmp_path / "data", tmp_path / "shm").mkdir(mode=0o755)
-        context = PodContext("node-1", "10.0.0.1")
-        volumes = Volumes(
-            h.client, h.world, tmp_path / "data" / "pods", context, memory=tmp_path / "shm"
-        )
-        await h.client.create(SECRETS, m.Secret(metadata=named(name="s")))
-        mounted, _ = await volumes.set_up(made(SECRET))
-        source = mounted["secret"].source
-        assert source is not None
-        assert (tmp_path / "data") in source.parents
+@pytest.mark.parametrize("made", ["open to all", "a link"])
+async def test_a_directory_of_somebody_else_is_not_used_for_secrets(shop: Shop, made: str) -> None:
+    theirs, memory = shop.root / "theirs", memory_directory(shop.root / "data", shop.root / "shm")
+    theirs.mkdir()
+    (theirs / "file").write_text("")
+    memory.rmdir()
+    if made == "a link":
+        memory.symlink_to(theirs)
+    else:
+        memory.mkdir(mode=0o755)
+    shop.volumes = shop.again()
+    await shop.create(SECRETS, m.Secret(metadata=named(name="s")))
+    source = (await shop.set_up(SECRET))["secret"].source
+    assert source is not None
+    assert (shop.root / "data") in source.parents
+    shop.volumes.sweep(set())
+    assert (theirs / "file").exists()
 
 
 async def test_an_empty_directory_is_kept_until_the_pod_ends(shop: Shop) -> None:
@@ -380,85 +382,6 @@ async def test_what_is_left_of_other_pods_goes(shop: Shop) -> None:
     await shop.set_up(empty(), SECRET)
     shop.volumes.sweep({"u1"})
     assert len(list((shop.root / "data" / "pods").iterdir())) == 1
-    shop.volumes.sweep(set())
+    shop.volumes.close()
     assert list((shop.root / "data" / "pods").iterdir()) == []
     assert list((shop.root / "shm").iterdir()) == []
-
-
-# Through the agent
-
-MOUNTS = Capabilities(mounts=True, users=True, groups=True)
-CONFIGURED = container(
-    "c", command=["cat"], volumeMounts=[m.VolumeMount(name="config", mountPath="/config")]
-)
-
-
-def shown_in(spec: Any, target: str) -> Path:
-    (source,) = (mount.source for mount in spec.mounts if mount.target == target)
-    assert source is not None
-    return Path(source)
-
-
-async def looked_after(h: Harness) -> m.PodStatus:
-    """The status that the agent writes first."""
-
-    def found() -> m.PodStatus | None:
-        pod = h.pods.get("default", "p")
-        status = pod.status if pod is not None else None
-        return status if status is not None and status.containerStatuses else None
-
-    status: m.PodStatus = await h.until(found)
-    return status
-
-
-async def test_a_pod_waits_for_its_volumes(tmp_path: Path) -> None:
-    async with harness(tmp_path) as h:
-        await h.start_agent(capabilities=MOUNTS)
-        await h.create(CONFIGURED, volumes=[CONFIG])
-        status = await looked_after(h)
-        said = [text for text in h.events.said if text.startswith("p: ")]
-        assert said[0] == (
-            'p: Warning FailedMount MountVolume.SetUp failed for volume "config" : '
-            'configmap "cm" not found'
-        )
-        conditions = {c.type: c.status for c in status.conditions or ()}
-        assert conditions["PodReadyToStartContainers"] == "False"
-        assert status.podIP is None
-        assert h.runtime.started == []
-        await h.client.create(CONFIGMAPS, config({"a": "1"}))
-        await h.phase("Running")
-        spec = h.runtime.started[0]
-        assert (shown_in(spec, "/config") / "a").read_text() == "1"
-        assert spec.isolation is not None
-        assert spec.isolation.hostname == "p"
-        await h.stop_agent(kill=True)
-
-
-async def test_last_words_and_the_end_of_volumes(tmp_path: Path) -> None:
-    async with harness(tmp_path) as h:
-        await h.start_agent(capabilities=MOUNTS)
-        await h.client.create(CONFIGMAPS, config({"a": "1"}))
-        await h.create(CONFIGURED, volumes=[CONFIG])
-        await h.phase("Running")
-        spec = h.runtime.started[0]
-        shown_in(spec, "/dev/termination-log").write_text("so long")
-        assert shown_in(spec, "/etc/hosts").read_text().endswith("127.0.0.1\tp\n")
-        h.runtime.end(spec.id, 3)
-        status = await h.phase("Failed")
-        assert status.containerStatuses is not None
-        (ended,) = status.containerStatuses
-        assert ended.state is not None
-        assert ended.state.terminated is not None
-        assert ended.state.terminated.message == "so long"
-        await h.stop_agent(kill=True)
-        assert not shown_in(spec, "/config").exists()
-
-
-async def test_a_mount_is_refused_where_nothing_can_be_mounted(tmp_path: Path) -> None:
-    async with harness(tmp_path) as h:
-        await h.start_agent()
-        await h.create(CONFIGURED, volumes=[CONFIG])
-        await looked_after(h)
-        said = [text for text in h.events.said if text.startswith("p: ")]
-        assert "gives containers no file system of their own" in said[-1]
-        await h.stop_agent(kill=True)
