@@ -7,7 +7,7 @@ import sys
 
 from bench.table import Row, render
 
-PARTS = ("rules", "store", "startup", "jobs")
+PARTS = ("rules", "store", "startup", "http", "starts", "jobs", "scaling")
 
 
 def main(names: list[str]) -> int:

@@ -1,7 +1,7 @@
-"""What one more completion costs when there were many: one Job, from 1,000 to 100,000 of them.
+"""What one more completion costs when there were many: one Job of 20,000, or of 100,000.
 
 The whole control plane and node agent run on virtual time over containers that are scripts, so
-what is measured is our own work alone. Each size has a process of its own, for its memory.
+what is measured is our own work alone, in a process of its own for its memory.
 """
 
 from __future__ import annotations
@@ -31,31 +31,24 @@ from kubatch.sim.runtime import Exit, ScriptedRuntime
 from kubatch.sim.world import SimClock, SimWorld, chance
 from kubatch.store.memory import MemoryStore
 
-SIZES = (1_000, 5_000, 20_000)
-LARGE = 100_000  # two minutes or more: only with BENCH_LARGE=1
+# Completions after which we look. Beyond 12,500 finished pods the oldest are collected, so memory
+# is compared at the second look.
+LOOKS = (1_000, 5_000, 20_000)
+LARGE = 100_000  # takes some minutes: only with BENCH_LARGE=1
 PARALLELISM = 100
-# Beyond 12,500 finished pods the oldest are collected, and a mean over all would say too little.
-MEMORY_SIZE = 5_000
-LOOK_SECONDS = 5.0  # of virtual time
+START_SECONDS = 5.0  # of virtual time
 
 
 def rows() -> Iterator[Row]:
-    """CPU time per completion for each size beside the smallest, then memory per pod."""
-    sizes = (*SIZES, LARGE) if os.environ.get("BENCH_LARGE") == "1" else SIZES
-    measured = {size: _elsewhere(size) for size in sizes}
-    base = measured[sizes[0]][0]
-    for size, (cpu, _) in measured.items():
-        what = f"CPU per completion of a Job of {size:,}"
-        yield Row(what, cpu, "us", f"of {sizes[0]:,}", base)
-    yield Row("memory per finished pod, events too", measured[MEMORY_SIZE][1], "KiB")
-
-
-def _elsewhere(size: int) -> tuple[float, float]:
-    """Microseconds of CPU per completion, and KiB of resident memory, in a new process."""
-    argv = [sys.executable, "-m", "bench.scaling", str(size)]
+    """CPU time of each further completion beside the first ones', then memory per pod."""
+    looks = (*LOOKS, LARGE) if os.environ.get("BENCH_LARGE") == "1" else LOOKS
+    argv = [sys.executable, "-m", "bench.scaling", *map(str, looks)]
     ran = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True)
-    cpu, memory = json.loads(ran.stdout)
-    return cpu, memory
+    costs, memory = json.loads(ran.stdout)
+    for begun, end, cost in zip((0, *looks), looks, costs, strict=False):
+        what = f"CPU per completion, {begun:,} to {end:,} of one Job"
+        yield Row(what, cost, "us", f"the first {looks[0]:,}", costs[0])
+    yield Row("memory per finished pod, with its events", memory, "KiB")
 
 
 class _Forgetful(ScriptedRuntime):
@@ -67,7 +60,39 @@ class _Forgetful(ScriptedRuntime):
         return seen
 
 
-async def _measure(size: int, directory: Path) -> tuple[float, float]:
+class _Looks:
+    """Looks at the process each time that so many completions are counted."""
+
+    def __init__(self, looks: list[int]) -> None:
+        self.costs: list[float] = []  # microseconds per completion since the look before
+        self.memory = 0.0  # KiB per pod
+        self.complete = asyncio.Event()
+        self._left = looks
+        self._done = 0
+        self._resident = _resident_kib()
+        self._cpu = time.process_time()
+
+    def saw(self, before: m.Job | None, after: m.Job | None) -> None:
+        """One version of the Job."""
+        status = after.status if after is not None else None
+        if status is None:
+            return
+        done = status.succeeded or 0
+        while self._left and done >= self._left[0]:
+            self._left.pop(0)
+            self._look(done)
+        if is_true(status.conditions, "Complete"):
+            self.complete.set()
+
+    def _look(self, done: int) -> None:
+        self.costs.append((time.process_time() - self._cpu) / (done - self._done) * 1e6)
+        if done <= LOOKS[1] + PARALLELISM:
+            self.memory = (_resident_kib() - self._resident) / done
+        self._done = done
+        self._cpu = time.process_time()
+
+
+async def _measure(looks: list[int], directory: Path) -> tuple[list[float], float]:
     world = SimWorld(SimClock(), chance(0, "world"))
     lengths = chance(0, "work")
     # Ends that are spread, as those of real work: a hundred in one moment would be one turn.
@@ -76,22 +101,13 @@ async def _measure(size: int, directory: Path) -> tuple[float, float]:
     runtime = _Forgetful(world, programs)
     cluster = Cluster(settings, world, MemoryStore(settings.history_changes_max), runtime)
     await cluster.start(serve=False)
-    await asyncio.sleep(LOOK_SECONDS)
-    memory, cpu = _resident_kib(), time.process_time()
-    await cluster.client.create(JOBS, _job(size))
-    while not is_true((await _status(cluster)).conditions, "Complete"):
-        await asyncio.sleep(LOOK_SECONDS)
-    cpu = time.process_time() - cpu
-    memory = _resident_kib() - memory
-    assert (await _status(cluster)).succeeded == size
+    await asyncio.sleep(START_SECONDS)
+    seen = _Looks(list(looks))
+    cluster.caches.of(JOBS).add_listener(seen.saw)
+    await cluster.client.create(JOBS, _job(looks[-1]))
+    await seen.complete.wait()
     await cluster.stop(kill=True)
-    return cpu / size * 1e6, memory / size
-
-
-async def _status(cluster: Cluster) -> m.JobStatus:
-    job = await cluster.client.get(JOBS, "default", "many")
-    assert job.status is not None
-    return job.status
+    return seen.costs, seen.memory
 
 
 def _job(size: int) -> m.Job:
@@ -115,14 +131,14 @@ def _resident_kib() -> float:
     return pages * resource.getpagesize() / 1024
 
 
-def main(size: int) -> None:
-    """Measure one size in this process; two numbers as JSON."""
+def main(looks: list[int]) -> None:
+    """Measure in this process; the costs and the memory as JSON."""
     with (
         tempfile.TemporaryDirectory(prefix="kubatch-bench-") as directory,
         asyncio.Runner(loop_factory=VirtualLoop) as runner,
     ):
-        print(json.dumps(runner.run(_measure(size, Path(directory)))))
+        print(json.dumps(runner.run(_measure(looks, Path(directory)))))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main([int(look) for look in sys.argv[1:]])

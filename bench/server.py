@@ -19,7 +19,14 @@ import aiohttp
 import yaml
 
 KUBATCH = Path(sys.executable).with_name("kubatch")
-JOBS = "/apis/batch/v1/namespaces/default/jobs"
+
+
+def jobs_in(namespace: str) -> str:
+    """The path of a namespace's Jobs."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+JOBS = jobs_in("default")
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,10 @@ def running(directory: Path, *options: str) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def connected(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session as the kubeconfig's user; paths are enough."""
+async def connected(
+    server: Server, *, address: str | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session as the kubeconfig's user; paths are enough. `address`: of another server."""
     config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     context = ssl.create_default_context(
@@ -61,9 +70,9 @@ async def connected(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
     names = ("client-certificate-data", "client-key-data")
     pair.write_bytes(b"".join(base64.b64decode(user[name]) for name in names))
     context.load_cert_chain(pair)
-    connector = aiohttp.TCPConnector(ssl=context)
+    connector = aiohttp.TCPConnector(limit=0, ssl=context)
     async with aiohttp.ClientSession(
-        cluster["server"], connector=connector, raise_for_status=True
+        address or cluster["server"], connector=connector, raise_for_status=True
     ) as session:
         yield session
 

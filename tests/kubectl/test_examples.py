@@ -224,8 +224,9 @@ def test_an_exit_code_that_fails_the_job(finer: tools.Kubectl) -> None:
     assert "succeeded" not in status
     said = [c["message"] for c in status["conditions"] if c["type"] == "Failed"]
     pod = finer("get", "pods", "-l", "job-name=exit-code", "-o", "name").strip()
+    named = f"{finer.namespace}/{pod.removeprefix('pod/')}"
     assert said == [
-        f"Container checker for pod default/{pod.removeprefix('pod/')} failed with exit code 42"
+        f"Container checker for pod {named} failed with exit code 42"
         " matching FailJob rule at index 0"
     ]
 
@@ -252,8 +253,7 @@ def test_a_job_resumed_suspended_and_resumed(newest: tools.Kubectl) -> None:
     of_it = ("pods", "-l", "job-name=suspended")
     assert newest("get", *of_it, "-o", "name") == ""
     suspend("false")
-    running = ("wait", "--for=jsonpath={.status.ready}=2", "job/suspended", "--timeout=60s")
-    newest(*running)
+    newest("wait", "--for=jsonpath={.status.ready}=2", "job/suspended", "--timeout=60s")
     suspend("true")
     newest("wait", "--for=delete", *of_it, "--timeout=60s")
     status, reasons = job_after(newest, "suspended", "suspended")

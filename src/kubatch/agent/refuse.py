@@ -8,6 +8,10 @@ from __future__ import annotations
 from kubatch.agent.facts import Capabilities
 from kubatch.api import models as m
 
+EPHEMERAL = (
+    "ephemeral containers are not supported yet; debug a copy of the pod (kubectl debug --copy-to)"
+)
+
 
 def refusal(
     container: m.Container, pod: m.Pod, capabilities: Capabilities, runtime: str

@@ -21,6 +21,7 @@ from kubatch.agent.facts import (
     PodFacts,
     container_id,
 )
+from kubatch.agent.refuse import EPHEMERAL
 from kubatch.api import models as m
 from kubatch.api import quantity
 from kubatch.runtime.protocol import Container, ContainerState
@@ -434,8 +435,26 @@ def pod_status(
         resources=old.resources or m.ResourceRequirements(),
         initContainerStatuses=list(shown.early) or None,
         containerStatuses=sorted(shown.regular, key=lambda s: s.name),
+        ephemeralContainerStatuses=_ephemeral(facts.pod),
         observedGeneration=meta.generation,
     )
+
+
+def _ephemeral(pod: m.Pod) -> list[m.ContainerStatus] | None:
+    """None of them is started; each says so, and kubectl debug shows that to whoever waits."""
+    assert pod.spec is not None
+    waiting = m.ContainerStateWaiting(reason="CreateContainerConfigError", message=EPHEMERAL)
+    return [
+        m.ContainerStatus(
+            name=c.name,
+            image=c.image or "",
+            imageID="",
+            ready=False,
+            restartCount=0,
+            state=m.ContainerState(waiting=waiting),
+        )
+        for c in pod.spec.ephemeralContainers or ()
+    ] or None
 
 
 def qos_class(pod: m.Pod) -> str:

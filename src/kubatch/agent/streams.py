@@ -170,6 +170,7 @@ def choose_container(pod: m.Pod, container: str) -> str:
     assert pod.spec is not None
     assert pod.metadata is not None
     names = [c.name for c in (*(pod.spec.initContainers or ()), *pod.spec.containers)]
+    names += [c.name for c in pod.spec.ephemeralContainers or ()]
     if container:
         if container not in names:
             raise bad_request(f"container {container} is not valid for pod {pod.metadata.name}")
@@ -220,7 +221,11 @@ def choose_attempt(pod: m.Pod, container: str, previous: bool, runtime: str) -> 
 def _container_status(pod: m.Pod, container: str) -> m.ContainerStatus | None:
     if pod.status is None:
         return None
-    groups = (pod.status.containerStatuses, pod.status.initContainerStatuses)
+    groups = (
+        pod.status.containerStatuses,
+        pod.status.initContainerStatuses,
+        pod.status.ephemeralContainerStatuses,
+    )
     return next((s for group in groups for s in group or () if s.name == container), None)
 
 

@@ -19,6 +19,18 @@ from kubatch.api import schema
 MAGIC = b"k8s\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# What reading strangers' bytes may end in. Go's readers compare each field's wire type with what
+# they expect; here a number in the place of a message shows as a type without the method wanted.
+_MALFORMED = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    msgspec.DecodeError,
+)
 
 
 class MalformedProtobuf(ValueError):
@@ -44,7 +56,7 @@ def decode(data: bytes) -> dict[str, Any]:
             # DeleteOptions and the like may name any group: they are defined once.
             home = "meta/v1"
         value = _message(home, kind, envelope.get(2, b""))
-    except (IndexError, KeyError, ValueError, AttributeError) as error:
+    except _MALFORMED as error:
         raise MalformedProtobuf(f"cannot decode the protobuf body: {error}") from None
     return {"apiVersion": api_version, "kind": kind, **value}
 

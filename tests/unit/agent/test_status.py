@@ -139,3 +139,16 @@ def test_waiting_for_the_back_off_shows_the_last_end() -> None:
 def test_qos_class(requests: dict[str, str], limits: dict[str, str], expected: str) -> None:
     needs = m.ResourceRequirements(requests=requests, limits=limits)
     assert status.qos_class(pod(container(resources=needs))) == expected
+
+
+def test_an_ephemeral_container_waits_with_a_reason() -> None:
+    seen = facts(pod(ephemeralContainers=[m.EphemeralContainer(name="d", image="busybox")]))
+    shown = status.containers(seen, START, stopping=False)
+    told_status = status.pod_status(seen, shown, "Running", None, None, [])
+    assert told_status.ephemeralContainerStatuses is not None
+    (told,) = told_status.ephemeralContainerStatuses
+    assert told.name == "d"
+    assert told.state is not None
+    assert told.state.waiting is not None
+    assert told.state.waiting.reason == "CreateContainerConfigError"
+    assert "kubectl debug --copy-to" in (told.state.waiting.message or "")

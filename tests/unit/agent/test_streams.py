@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from kubatch.agent.facts import container_id
 from kubatch.agent.streams import AgentStreams, choose_attempt, choose_container, log_options
@@ -122,6 +123,20 @@ def test_container_choice() -> None:
         choose_container(two, "")
     with pytest.raises(ApiError, match="container zzz is not valid for pod p"):
         choose_container(two, "zzz")
+    debugged = pod(ephemeralContainers=[m.EphemeralContainer(name="d")])
+    assert choose_container(debugged, "d") == "d"
+    assert choose_container(debugged, "") == "c"
+
+
+def test_an_ephemeral_container_waits() -> None:
+    p = pod(ephemeralContainers=[m.EphemeralContainer(name="d")])
+    status = pod_with(waiting("CreateContainerConfigError")).status
+    assert status is not None
+    assert status.containerStatuses
+    told = structs.replace(status.containerStatuses[0], name="d")
+    p.status = m.PodStatus(phase="Running", ephemeralContainerStatuses=[told])
+    with pytest.raises(ApiError, match='container "d" in pod "p" is waiting to start'):
+        choose_attempt(p, "d", False, "process")
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,15 @@ def test_an_event_without_times_is_copied() -> None:
     copied = codec.copy(event)
     assert copied == event
     assert copied is not event
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=repr)
+def test_an_answer_is_read_as_it_was_sent(resource: Resource[Any]) -> None:
+    obj, _ = codec.from_dict(resource, {"metadata": {"name": "x", "resourceVersion": "7"}})
+    answer = codec.from_answer(resource.model, codec.to_wire(resource, obj))
+    assert answer == obj
+
+
+def test_parts_of_objects_as_plain_values() -> None:
+    plain = codec.to_plain(ObjectMeta(name="x", creationTimestamp=MOMENT))
+    assert plain == {"name": "x", "creationTimestamp": "2026-11-22T03:30:45Z"}

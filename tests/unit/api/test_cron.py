@@ -25,6 +25,12 @@ ERRORS = [
     ("*/-1 * * * *", "negative number (-1) not allowed: -1"),
     ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
     ("1/2/3 * * * *", "too many slashes: 1/2/3"),
+    (
+        "9223372036854775808 * * * *",
+        "failed to parse int from 9223372036854775808: strconv.Atoi: parsing "
+        '"9223372036854775808": value out of range',
+    ),
+    ("@every -", 'failed to parse duration @every -: time: invalid duration "-"'),
     ("a * * * *", 'failed to parse int from a: strconv.Atoi: parsing "a": invalid syntax'),
     ("@foo", "unrecognized descriptor: @foo"),
     ("@Daily", "unrecognized descriptor: @Daily"),
@@ -291,6 +297,7 @@ def test_durations() -> None:
 
 def test_zones_are_those_of_the_database() -> None:
     assert fields("* * * * *").zone is UTC
+    assert fields("TZ=Local * * * * *").zone is UTC, "a server's own zone is UTC"
     parsed = parse("* * * * *", "Europe/Berlin")
     assert isinstance(parsed, Fields)
     assert parsed.zone == ZoneInfo("Europe/Berlin")

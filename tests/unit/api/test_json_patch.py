@@ -101,6 +101,7 @@ def test_operations_apply(document: Any, operations: list[Any], result: Any) -> 
         ({"a": []}, op("add", "/a/-2", value=1)),
         ({}, op("remove", "/a")),
         ({"a": [1]}, op("remove", "/a/1")),
+        ({"a": [1]}, op("remove", "/a/" + "0" * 21)),
         ({"a": [1]}, op("replace", "/a/1", value=1)),
         ({"a": [1]}, op("replace", "/a/-", value=1)),
         ({"a": {}}, op("replace", "/b/c", value=1)),

@@ -114,3 +114,17 @@ def test_root_knows_kind_and_api_version(resource: Resource[Any]) -> None:
 def test_no_such_message() -> None:
     with pytest.raises(KeyError):
         schema.message("batch/v1", "Nothing")
+
+
+def test_named_slices_are_wrapped_in_protobuf() -> None:
+    verbs = schema.message("meta/v1", "APIResource").fields
+    assert verbs["verbs"].type.wrapped
+    assert not verbs["shortNames"].type.wrapped
+
+
+def test_messages_by_protobuf_number() -> None:
+    assert schema.has("core/v1", "Pod")
+    assert not schema.has("core/v1", "Nothing")
+    rows = schema.numbered("core/v1", "Volume")
+    assert (rows[1].name, rows[1].inlined) == ("name", False)
+    assert rows[2].inlined

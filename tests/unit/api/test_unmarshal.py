@@ -483,3 +483,12 @@ def test_what_only_the_model_refuses() -> None:
     entry = {"manager": "m", "fieldsV1": "no object"}
     error = wrong(CONFIGMAPS, {"metadata": {"managedFields": [entry]}})
     assert "managedFields[0].fieldsV1" in str(error)
+
+
+def test_an_empty_list_of_managed_fields_is_told_from_none() -> None:
+    obj, _ = from_dict(CONFIGMAPS, {"metadata": {"name": "x", "managedFields": []}})
+    assert obj.metadata is not None
+    assert obj.metadata.managedFields == []
+    obj, _ = from_dict(CONFIGMAPS, {"metadata": {"name": "x"}})
+    assert obj.metadata is not None
+    assert obj.metadata.managedFields is None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kubatch.api import codec, quantity, usage
 from kubatch.api.models import ResourceQuota
@@ -127,6 +128,36 @@ def test_what_pods_count_for() -> None:
         "limits.memory": "1Gi",
     }
     assert usage.of(PODS, pod(one, status={"phase": "Succeeded"})) == {"count/pods": "1"}
+    limited = usage.of(PODS, pod(container(limits={"a.b/gpu": "1", "hugepages-2Mi": "2Mi"})))
+    assert limited == {"count/pods": "1", "pods": "1"}, "only requests of these are limited"
+    huge = usage.of(PODS, pod(container(requests={"hugepages-2Mi": "2Mi"})))
+    assert huge["hugepages-2Mi"] == huge["requests.hugepages-2Mi"] == "2Mi"
+
+
+@pytest.mark.parametrize("resource", [PODS, SERVICES, PERSISTENTVOLUMECLAIMS])
+def test_an_object_without_a_spec_counts_as_an_object(resource: Any) -> None:
+    counted = usage.of(resource, replace(decoded(resource), spec=None))
+    assert set(counted) <= {f"count/{resource.plural}", resource.plural}
+    assert set(counted.values()) == {"1"}
+
+
+def test_services_and_claims_that_ask_for_little() -> None:
+    ports = {"ports": [{"port": 1}], "allocateLoadBalancerNodePorts": False}
+    closed = usage.of(SERVICES, decoded(SERVICES, spec={"type": "LoadBalancer", **ports}))
+    assert (closed["services.nodeports"], closed["services.loadbalancers"]) == ("0", "1")
+    opened = usage.of(SERVICES, decoded(SERVICES, spec={**ports, "type": "NodePort"}))
+    assert (opened["services.nodeports"], opened["services.loadbalancers"]) == ("1", "0")
+    claim = usage.of(PERSISTENTVOLUMECLAIMS, decoded(PERSISTENTVOLUMECLAIMS, spec={}))
+    assert claim == {
+        "count/persistentvolumeclaims": "1",
+        "persistentvolumeclaims": "1",
+        "requests.storage": "0",
+    }
+
+
+def test_what_the_pod_itself_asks_for_comes_first() -> None:
+    made = pod(container(requests={"cpu": "1"}), resources={"requests": {"cpu": "3"}})
+    assert usage.effective(made.spec, "requests") == {"cpu": "3"}
 
 
 def test_init_containers_and_sidecars() -> None:
@@ -158,6 +189,7 @@ def test_init_containers_and_sidecars() -> None:
         (SERVICES, "services.nodeports", True),
         (PERSISTENTVOLUMECLAIMS, "requests.storage", True),
         (PERSISTENTVOLUMECLAIMS, "x.storageclass.storage.k8s.io/requests.storage", True),
+        (PERSISTENTVOLUMECLAIMS, "requests.cpu", False),
         (CONFIGMAPS, "secrets", False),
     ],
 )
@@ -173,13 +205,17 @@ def requirement(scope: str, operator: str = "Exists", *values: str) -> dict[str,
     return {"scopeSelector": {"matchExpressions": [one]}}
 
 
-ELSEWHERE = {
-    "podAffinity": {
-        "requiredDuringSchedulingIgnoredDuringExecution": [
-            {"topologyKey": "x", "namespaces": ["other"]}
-        ]
-    }
-}
+def near(**term: Any) -> dict[str, Any]:
+    terms = [{"topologyKey": "x", **term}]
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+
+def rather_far(**term: Any) -> dict[str, Any]:
+    weighted = [{"weight": 1, "podAffinityTerm": {"topologyKey": "x", **term}}]
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": weighted}}
+
+
+ELSEWHERE = near(namespaces=["other"])
 
 
 @pytest.mark.parametrize(
@@ -198,6 +234,20 @@ ELSEWHERE = {
         (requirement("PriorityClass", "DoesNotExist"), {}, {}, True),
         (requirement("CrossNamespacePodAffinity"), {"affinity": ELSEWHERE}, {}, True),
         (requirement("CrossNamespacePodAffinity"), {}, {}, False),
+        (requirement("CrossNamespacePodAffinity"), {"affinity": near()}, {}, False),
+        (
+            requirement("CrossNamespacePodAffinity"),
+            {"affinity": rather_far(namespaceSelector={})},
+            {},
+            True,
+        ),
+        (
+            requirement("CrossNamespacePodAffinity"),
+            {"affinity": {**near(), **rather_far()}},
+            {},
+            False,
+        ),
+        ({"scopes": ["SomethingLater"]}, {}, {}, False),
         (requirement("VolumeAttributesClass"), {}, {}, False),
     ],
 )
@@ -211,6 +261,21 @@ def test_scopes(
 def test_scopes_of_pods_leave_other_kinds_alone() -> None:
     limited = quota({"count/configmaps": "0"}, scopes=["BestEffort"])
     assert usage.refusal(limited, CONFIGMAPS, decoded(CONFIGMAPS), []) == ""
+
+
+def test_scopes_of_claims() -> None:
+    named = decoded(PERSISTENTVOLUMECLAIMS, spec={"volumeAttributesClassName": "gold"})
+    limited = quota({"requests.storage": "1"}, **requirement("VolumeAttributesClass", "In", "gold"))
+    assert usage.in_scope(limited, PERSISTENTVOLUMECLAIMS, named)
+    assert not usage.in_scope(limited, PERSISTENTVOLUMECLAIMS, decoded(PERSISTENTVOLUMECLAIMS))
+    assert not usage.in_scope(quota({}, scopes=["BestEffort"]), PERSISTENTVOLUMECLAIMS, named)
+
+
+def test_a_quota_without_a_spec_looks_at_nothing() -> None:
+    empty = replace(quota({}), spec=None)
+    assert not usage.in_scope(empty, PODS, pod(container()))
+    assert usage.refusal(empty, PODS, pod(container()), []) == ""
+    assert usage.total(empty, [(PODS, [pod(container())])]) == {}
 
 
 # ----- one too many
@@ -261,6 +326,17 @@ SMALL = container(requests={"cpu": "100m"}, limits={"memory": "100Mi"})
 )
 def test_one_too_many(hard: dict[str, str], new: Any, others: list[Any], why: str) -> None:
     assert usage.refusal(quota(hard), PODS, new, others) == why
+
+
+def test_a_pod_without_a_spec_leaves_nothing_out() -> None:
+    bare = replace(pod(container()), spec=None)
+    assert usage.refusal(quota({"cpu": "1"}), PODS, bare, []) == ""
+
+
+def test_a_total_counts_what_is_in_scope() -> None:
+    limited = quota({"pods": "5"}, scopes=["BestEffort"])
+    idle = pod(container(), status={"qosClass": "BestEffort"})
+    assert usage.total(limited, [(PODS, [idle, pod(SMALL)])]) == {"pods": "1"}
 
 
 def test_totals() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kubatch.api import models as m
 from kubatch.reconcile.decision import Patch
@@ -297,3 +298,18 @@ def test_node_events() -> None:
     assert list(node_keys(node, make_node(labels={"a": "b"}))) == [KEY]
     assert list(node_keys(node, make_node(unschedulable=True))) == [KEY]
     assert list(node_keys(node, None)) == [KEY]
+
+
+@pytest.mark.parametrize(("generation", "observed"), [(3, 3), (None, None)])
+def test_the_condition_tells_which_generation_it_is_about(
+    generation: int | None, observed: int | None
+) -> None:
+    pod = asking("p", "5")
+    assert pod.metadata is not None
+    pod = replace(pod, metadata=replace(pod.metadata, generation=generation))
+    decision = Cluster(make_node(), pod).turn()
+    assert decision is not None
+    [patch] = decision.stages[0].writes
+    assert isinstance(patch, Patch)
+    [condition] = patch.patch["status"]["conditions"]
+    assert condition.get("observedGeneration") == observed

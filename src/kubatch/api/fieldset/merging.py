@@ -18,8 +18,6 @@ from kubatch.api.strategic import go_text
 
 def merge(shape: Shape, live: Any, intent: Any) -> Any:
     """What the object becomes. The intent must be valid; shares parts with both."""
-    if intent is ABSENT:
-        return live
     if live is ABSENT or shape.form == "scalar" or shape.atomic:
         return intent
     if not intent:

@@ -163,8 +163,8 @@ def _tidy(node: dict[str, Any]) -> FieldSet:
             continue
         below = _tidy(inner)
         made = node_of(SELF in inner, below)
-        if made is not None:
-            tidied[step] = made
+        assert made is not None, "every branch ends in a member"
+        tidied[step] = made
     return in_order(tidied)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from kubatch.api import models as m
 from kubatch.api.resource import NODES, PODS
 from kubatch.controllers.podgc.facts import (
-    Finished,
     NodeDown,
     NodeGone,
     PodGcFacts,
@@ -42,7 +41,7 @@ def decide(facts: PodGcFacts, now: datetime, *, finished_max: int = FINISHED_POD
         case Unscheduled():
             because = "is asked to go and never had a node: removes it"
             return Decision(because, _remove([facts.pod], now), subject=facts.pod)
-        case Finished():
+        case _:
             return _finished(facts.pods, finished_max, now)
 
 

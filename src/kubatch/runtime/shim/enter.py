@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import sys
 import termios
 
@@ -64,6 +65,8 @@ def _run(order: dict[str, Any]) -> None:
         if order["tty"]:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # which Python ignores, and so would the program
         _become(order)
         os.chdir(order["cwd"])
         _execute(program, order["argv"], order["env"])

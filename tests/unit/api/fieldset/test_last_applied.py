@@ -58,3 +58,9 @@ def test_without_an_annotation_none_is_made() -> None:
 def test_an_annotation_that_became_too_large_goes() -> None:
     intent = pod({"annotations": {"a": "x" * 300_000}})
     assert last_applied.ANNOTATION not in last_applied.refreshed(live("old"), intent)["metadata"]
+
+
+def test_an_intent_without_annotations_is_what_was_applied() -> None:
+    made = last_applied.refreshed(live("old"), pod())
+    text = made["metadata"]["annotations"][last_applied.ANNOTATION]
+    assert text == '{"metadata":{"name":"p"},"spec":{}}\n'

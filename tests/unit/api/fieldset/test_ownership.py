@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from kubatch.api.fieldset import managers, ownership, values
 from kubatch.api.fieldset.managers import Owned, Owners, Writer
@@ -301,3 +302,24 @@ def test_entries_of_another_kind_cannot_be_read(kind: str | None) -> None:
     entry = ManagedFieldsEntry(manager="a", operation="Update", fieldsType=kind)
     with pytest.raises(ValueError, match="fieldsType"):
         managers.read([entry])
+
+
+def test_entries_that_differ_in_nothing_but_when() -> None:
+    mine = managers.write(updated({}, pod(), pod(priority=1)))
+    later = [replace(entry, time=NOW + timedelta(hours=1)) for entry in mine or ()]
+    others = [replace(entry, manager="other") for entry in later]
+    assert managers.same_but_times(mine, later)
+    assert managers.same_but_times(None, [])
+    assert not managers.same_but_times(mine, others)
+    assert not managers.same_but_times(mine, [*later, *others])
+    assert not managers.same_but_times(mine, None)
+
+
+def test_conflicts_about_paths_that_may_be_changed_are_none() -> None:
+    live = pod(priority=1, hostname="h")
+    owners = applied(pod(), live, writer=BOB).owners
+    with pytest.raises(Conflicts) as raised:
+        applied(live, pod(priority=2, hostname="i"), owners)
+    left = raised.value.less(fields(("spec", "priority")))
+    assert [conflict.path for conflict in left.found] == [path("spec", "hostname")]
+    assert not left.less(left.paths).found

@@ -129,3 +129,7 @@ def test_steps_are_sorted_by_what_they_mean() -> None:
     steps = ['v:"b"', "i:2", 'k:{"port":443}', "f:b", 'k:{"port":80}', "f:a", ".", "v:true"]
     ordered = [".", "f:a", "f:b", 'k:{"port":80}', 'k:{"port":443}', 'v:"b"', "v:true", "i:2"]
     assert sorted(steps, key=elements.order) == ordered
+
+
+def test_a_step_with_nothing_but_unknown_steps_below_is_no_member() -> None:
+    assert sets.parse({"f:a": {"z:later": {}}, "f:b": {}}) == {"f:b": {}}

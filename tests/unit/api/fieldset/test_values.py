@@ -233,3 +233,21 @@ def test_atomic_values_go_as_a_whole() -> None:
     before = pod(nodeSelector={"a": "1"}, priority=1)
     left = values.remove(POD, before, fields(("spec", "nodeSelector", "a")))
     assert left["spec"] == {"nodeSelector": None, "priority": 1}
+
+
+def test_duplicates_that_stay_the_same_are_not_modified() -> None:
+    twice = [container(image="1"), container(image="1")]
+    before = pod(containers=[*twice, container("d", image="1")])
+    change = values.compare(POD, before, pod(containers=[*twice, container("d", image="2")]))
+    changed = fields(("spec", "containers", 'k:{"name":"d"}', "image"))
+    assert change == values.Comparison({}, changed, {})
+
+
+def test_paths_below_a_leaf_take_nothing_away() -> None:
+    before = pod(priority=1)
+    assert values.remove(POD, before, fields(("spec", "priority", "below"))) == before
+
+
+def test_steps_that_no_type_has_are_kept_and_name_no_field() -> None:
+    odd = fields(("spec", 'k:{"name":"c"}', "image"), ("other", "x", "y"))
+    assert values.with_named_fields(POD, odd) == from_paths([*paths(odd), ("f:spec",)])

@@ -68,6 +68,15 @@ def test_a_change_of_status_concerns_nobody() -> None:
     assert keys(before, replace(before, status=PodStatus(phase="Running"))) == set()
 
 
+def test_an_owner_of_an_older_version_is_the_same_owner() -> None:
+    old = OwnerReference(apiVersion="batch/v1beta1", kind="CronJob", name="x", uid="u")
+    new = OwnerReference(apiVersion="batch/v1", kind="CronJob", name="x", uid="u")
+    owner = graph.owner_of(old, "default")
+    assert owner is not None
+    assert owner == graph.owner_of(new, "default")
+    assert graph.key_of(owner) == Key("default", "cronjobs/u/x")
+
+
 @pytest.mark.parametrize("kind", ["StatefulSet", "Event"])
 def test_owners_of_kinds_that_are_not_collected_make_no_key(kind: str) -> None:
     version = "apps/v1" if kind == "StatefulSet" else "v1"

@@ -96,6 +96,14 @@ def test_25_restarts_with_on_failure(
     assert (cluster.status.failed or 0) == (len(pods) if fails else 0)
 
 
+def test_25_restarts_of_pods_that_have_ended_are_history() -> None:
+    job = make_job(backoffLimit=3, restart="OnFailure", parallelism=2, completions=5)
+    ended = make_pod("ended", "Succeeded", restarts=9)
+    cluster = after_turn(job, ended, make_pod("runs", restarts=2))
+    assert reasons(cluster.status) == {}
+    assert cluster.status.succeeded == 1
+
+
 @pytest.mark.parametrize(("failed", "ends"), [(6, False), (7, True)])
 def test_26_backoff_limit_with_never(failed: int, ends: bool) -> None:
     cluster = after_turn(make_job(completions=1), *done("Failed", failed))

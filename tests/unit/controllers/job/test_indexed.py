@@ -227,3 +227,12 @@ def test_58_failing_odd_indexes() -> None:
     assert cluster.status.failedIndexes == "1,3"
     assert cluster.status.completedIndexes == "0,2"
     assert reasons(cluster.status)["Failed"] == "FailedIndexes"
+
+
+def test_nothing_replaces_an_index_that_has_failed_for_good() -> None:
+    job = per_index(0, completions=3, parallelism=3, status=status(failedIndexes="0", failed=1))
+    cluster = after_turn(job, *(make_pod(f"p{i}", index=i) for i in (1, 2)))
+    assert count(cluster, "create pod") == 0
+    assert cluster.decision is not None
+    assert cluster.decision.wake_at is None
+    assert "back-off" not in cluster.decision.because

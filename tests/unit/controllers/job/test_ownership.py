@@ -16,14 +16,17 @@ from tests.unit.controllers.job.cases import (
     after_turn,
     count,
     done,
+    running,
 )
 from tests.unit.controllers.job.twin import (
     KEY,
     UID,
     Cluster,
+    Crashed,
     condition_types,
     make_job,
     make_pod,
+    reasons,
     seconds,
 )
 
@@ -106,6 +109,33 @@ def test_50_failed_with_interrupts() -> None:
     cluster = after_turn(job, *done("Succeeded", 9), *done("Failed", 1))
     assert "Failed" in condition_types(cluster.status)
     assert (cluster.status.succeeded, cluster.status.failed) == (9, 1)
+
+
+@pytest.mark.parametrize("after", range(12))
+def test_50_interrupted_before_any_write(after: int) -> None:
+    job = make_job(completions=10, parallelism=10, backoffLimit=0)
+    first = Cluster(now=seconds(100)).put(job, *done("Succeeded", 9), *done("Failed", 1))
+    first.crash_in = after
+    with pytest.raises(Crashed):
+        first.turns()
+    second = Cluster(now=seconds(101), objects=first.objects)
+    second.turns()
+    assert reasons(second.status) == {
+        "FailureTarget": "BackoffLimitExceeded",
+        "Failed": "BackoffLimitExceeded",
+    }
+    assert (second.status.succeeded, second.status.failed) == (9, 1)
+
+
+def test_45_a_job_created_anew_for_another_controller_is_left_alone() -> None:
+    cluster = Cluster(now=seconds(1)).put(make_job(), *running(1))
+    cluster.turn()
+    cluster.put(make_job(uid="other", managedBy="acme.io/x"))
+    cluster.log.clear()
+    decision = cluster.turn()  # the one that was due for the old Job
+    assert decision is not None
+    assert decision.because == "is managed by acme.io/x"
+    assert (cluster.log, decision.remember) == ([], None)
 
 
 def keys(old: m.Pod | None, new: m.Pod | None) -> list[Key]:

@@ -327,3 +327,37 @@ def test_pods_of_another_phase_are_told_apart() -> None:
     cluster.turns()
     assert (cluster.status.active, cluster.status.ready) == (2, 1)
     assert [phase(pod) for pod in cluster.pods] == ["Pending", "Running"]
+
+
+def test_55_ready_is_shown_from_the_start() -> None:
+    def shown() -> Any:
+        return msgspec.json.decode(msgspec.json.encode(cluster.status)).get("ready")
+
+    cluster = Cluster().put(make_job(completions=4, parallelism=2, suspend=True))
+    cluster.turns()
+    assert shown() == 0
+    cluster.change_job(suspend=False)
+    cluster.turns()
+    cluster.put(*(make_pod(name, ready=True) for name in ("job-001", "job-002")))
+    cluster.turns()
+    assert shown() == 2
+    cluster.change_job(suspend=True)
+    cluster.turns()
+    assert shown() == 0
+
+
+def test_57_an_eviction_that_is_ignored_does_not_end_the_job() -> None:
+    disrupted = m.PodCondition(type="DisruptionTarget", status="True")
+    pattern = m.PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True")
+    rule = m.PodFailurePolicyRule(action="Ignore", onPodConditions=[pattern])
+    policy = m.PodFailurePolicy(rules=[rule])
+    cluster = Cluster().put(make_job(completions=1, backoffLimit=0, podFailurePolicy=policy))
+    cluster.put(make_pod("evicted", "Failed", exit_code=137, conditions=[disrupted]))
+    cluster.tick(60)
+    cluster.turns()
+    [pod] = cluster.active()
+    assert pod.metadata is not None
+    cluster.finish_pod(pod.metadata.name or "", "Succeeded")
+    cluster.turns()
+    assert reasons(cluster.status)["Complete"] == "CompletionsReached"
+    assert cluster.status.failed in (None, 0)
