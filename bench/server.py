@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ class Server:
 
     kubeconfig: Path
     ready_seconds: float
+    pid: int
 
 
 @contextmanager
@@ -49,17 +50,14 @@ def running(directory: Path, *options: str) -> Iterator[Server]:
             assert process.stdout is not None
             if not process.stdout.readline():
                 raise RuntimeError("kubatch up ended before it was ready")
-            yield Server(kubeconfig, time.perf_counter() - begun)
+            yield Server(kubeconfig, time.perf_counter() - begun, process.pid)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
 
 
-@asynccontextmanager
-async def connected(
-    server: Server, *, address: str | None = None
-) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session as the kubeconfig's user; paths are enough. `address`: of another server."""
+def target(server: Server) -> tuple[str, ssl.SSLContext]:
+    """The server's address, and how to connect as the kubeconfig's user."""
     config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     context = ssl.create_default_context(
@@ -70,9 +68,16 @@ async def connected(
     names = ("client-certificate-data", "client-key-data")
     pair.write_bytes(b"".join(base64.b64decode(user[name]) for name in names))
     context.load_cert_chain(pair)
+    return cluster["server"], context
+
+
+@asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session as the kubeconfig's user; paths are enough."""
+    address, context = target(server)
     connector = aiohttp.TCPConnector(limit=0, ssl=context)
     async with aiohttp.ClientSession(
-        address or cluster["server"], connector=connector, raise_for_status=True
+        address, connector=connector, raise_for_status=True
     ) as session:
         yield session
 
@@ -92,7 +97,7 @@ def job(name: str, *, completions: int = 1, parallelism: int = 1) -> dict[str, A
     }
 
 
-async def finished_jobs(session: aiohttp.ClientSession) -> AsyncIterator[str]:
+async def finished_jobs(session: aiohttp.ClientSession) -> AsyncGenerator[str, None]:
     """The name of each Job as soon as a watch shows it Complete; RuntimeError when one failed."""
     timeout = aiohttp.ClientTimeout(total=None)
     async with session.get(JOBS, params={"watch": "true"}, timeout=timeout) as response:

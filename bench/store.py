@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench import etcd
 from bench.table import Row
 from kubatch.store.memory import MemoryStore
 from kubatch.store.protocol import Store, Value
@@ -31,6 +32,8 @@ def rows() -> Iterator[Row]:
             ours = asyncio.run(_per_second(store))
             what = f"{name} store: creates by {WRITERS} writers"
             yield Row(what, ours, "/s", "sqlite3, a commit each", plain)
+        put = etcd.puts_per_second(Path(directory) / "etcd", DATA, WRITERS)
+        yield Row(what, ours, "/s", etcd.NAME, put)
 
 
 async def _per_second(store: Store) -> float:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from kubatch import controllers
 from kubatch.agent.loop import Agent
+from kubatch.agent.services import Services
 from kubatch.agent.streams import AgentStreams
 from kubatch.api.resource import PODS, Resource
 from kubatch.client.local import LocalClient
 from kubatch.controllers import rootca
 from kubatch.meters import Meters, by_labels
+from kubatch.network.loop import Network
 from kubatch.reconcile.controller import Key
 from kubatch.reconcile.events import EventRecorder
 from kubatch.reconcile.loop import Caches, Runner
@@ -34,11 +36,12 @@ from kubatch.runtime.images import load_image_map
 from kubatch.runtime.protocol import Runtime
 from kubatch.scheduler import controller as scheduler_controller
 from kubatch.scheduler.facts import SCHEDULER_NAME
-from kubatch.settings import Settings
-from kubatch.store.protocol import Store
+from kubatch.settings import Settings, local_zone
+from kubatch.store.protocol import Store, StoreUnavailable
 from kubatch.world import World
 
 if TYPE_CHECKING:
+    from kubatch.network.pods import BridgedPods
     from kubatch.server.insight import Insight, Why
     from kubatch.server.wire import ApiServer
 
@@ -50,7 +53,15 @@ EVENT_SWEEP_INTERVAL = 60.0  # seconds
 class Cluster:
     """Everything one process runs. start() and stop() once each."""
 
-    def __init__(self, settings: Settings, world: World, store: Store, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        world: World,
+        store: Store,
+        runtime: Runtime,
+        pod_network: BridgedPods | None = None,
+    ) -> None:
+        """Without a `pod_network` all pods have the machine's."""
         self.settings = settings
         self.world = world
         self.node_name = settings.node_name or socket.gethostname().lower()
@@ -66,7 +77,8 @@ class Cluster:
         )
         self.client = LocalClient(self.registry)
         self.caches = Caches(self.client)
-        self.streams = AgentStreams(self.client, runtime, settings.data_dir)
+        self._pod_network = pod_network
+        self.streams = AgentStreams(self.client, runtime, settings.data_dir, network=pod_network)
         self.server: ApiServer | None = None
         self._agent: Agent | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,10 +94,13 @@ class Cluster:
         if serve:
             await ensure_policy(self.registry)
             await self._serve()
+        if self._pod_network is not None:
+            await self._pod_network.open(self._api_of_pods())
         self._start_controllers()
         if self.settings.agent:
             self._start_agent()
         self._background(self._sweep_events(), "event expiry")
+        self._background(self._watch_store(), "store")
         await self.caches.synced()
         self._ready = True
 
@@ -111,7 +126,9 @@ class Cluster:
 
         self.meters.gauge(REVISION, lambda: [((), self.registry.revision)])
         self.meters.gauge(OBJECTS, lambda: by_labels(self.caches.sizes()))
-        return Insight(self.meters, self._explain)
+        return Insight(
+            self.meters, self._explain, lambda: self._agent.monitor if self._agent else None
+        )
 
     def _explain(self, resource: Resource[Any], namespace: str, name: str, uid: str) -> list[Why]:
         """Every decision about an object that a part of this process remembers."""
@@ -130,11 +147,30 @@ class Cluster:
         if resource is PODS and self._agent is not None:
             said = self._agent.explain(uid)
             if said is not None:
-                reasons.append(Why(f"node {self.node_name}", said.because, said.at, said.wake_at))
+                reasons.append(
+                    Why(
+                        f"node {self.node_name}",
+                        said.because,
+                        said.at,
+                        said.wake_at,
+                        self._agent.spent(uid),
+                    )
+                )
         return reasons
 
+    def _api_of_pods(self) -> tuple[str, int] | None:
+        """Where packets that pods send to the Service `kubernetes` go."""
+        if self.server is None or ":" in self.settings.address:
+            return None
+        address = self.settings.address
+        return (
+            "127.0.0.1" if address in ("", "0.0.0.0", "localhost") else address,
+            self.server.port,
+        )
+
     def _start_controllers(self) -> None:
-        records = list(controllers.all_controllers()) if self.settings.controllers else []
+        wanted = controllers.all_controllers(local_zone=local_zone())
+        records = list(wanted) if self.settings.controllers else []
         if self.settings.controllers and self.server is not None:
             records.append(rootca.controller(self.server.ca.decode()))
         if self.settings.scheduler:
@@ -146,6 +182,10 @@ class Cluster:
             )
             for record in records
         ]  # fmt: skip
+        if self.settings.proxy:
+            own = (self._pod_network.gateway,) if self._pod_network is not None else ()
+            network = Network(self.caches, self.settings.address or "127.0.0.1", own)
+            self._background(network.run(), "service proxy")
         self._background(self.caches.run(), "caches")
         for runner in self.runners:
             self._background(runner.run(), runner.controller.name)
@@ -162,12 +202,19 @@ class Cluster:
         self._agent = Agent(
             LocalClient(self.registry, manager="kubelet"),
             self._runtime,
-            load_image_map(None),
+            load_image_map(self.settings.image_map),
             self.world,
             self.node_name,
             self.settings.data_dir,
             recorder,
             tokens=self.server.issue_token if self.server is not None else None,
+            api=(self.settings.address, self.server.port) if self.server is not None else None,
+            services=Services(self.client),
+            max_pods=self.settings.max_pods,
+            thresholds=self.settings.eviction_hard,
+            meters=self.meters,
+            network=self._pod_network,
+            address=self._pod_network.gateway if self._pod_network is not None else "127.0.0.1",
         )
         self._background(recorder.run(), "agent events")
         self._background(self._agent.run(), "agent")
@@ -176,6 +223,9 @@ class Cluster:
         while True:
             await asyncio.sleep(EVENT_SWEEP_INTERVAL)
             await expire_events(self.registry, self.settings.event_ttl)
+
+    async def _watch_store(self) -> None:
+        raise StoreUnavailable(await self._store.failed())
 
     def _background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
@@ -194,6 +244,8 @@ class Cluster:
             await self.server.stop()
         if self._agent is not None:
             await self._agent.stop(kill=kill)
+        if self._pod_network is not None:
+            await self._pod_network.close(kill=kill)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

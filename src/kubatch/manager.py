@@ -15,6 +15,7 @@ from kubatch.reconcile.events import EventRecorder
 from kubatch.reconcile.lease import Candidate, Elector
 from kubatch.reconcile.loop import Caches, Runner
 from kubatch.scheduler import controller as scheduler_controller
+from kubatch.settings import local_zone
 from kubatch.world import World
 
 # What runs unless told otherwise: on a cluster with controllers of its own there is nothing else
@@ -33,7 +34,7 @@ def choose(*, everything: bool, only: Sequence[str] = ()) -> list[Controller[Any
     to the built-in controller. The scheduler runs only when named.
     """
     ours = names.BOTH if everything else names.KUBATCH_ONLY
-    records = {record.name: record for record in controllers.all_controllers(ours)}
+    records = {record.name: record for record in controllers.all_controllers(ours, local_zone())}
     if not everything:
         # It would take pods from Jobs that the built-in controller is about to give them to.
         del records[orphans.controller().name]

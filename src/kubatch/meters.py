@@ -75,9 +75,10 @@ class Meters:
         values[labels] = values.get(labels, 0) + amount
 
     def count(self, counts: Iterable[Count]) -> None:
-        """Add everything given."""
+        """Add everything given; to a histogram, each amount as one value."""
         for one in counts:
-            self.add(one.metric, one.labels, one.amount)
+            note = self.observe if one.metric.kind == "histogram" else self.add
+            note(one.metric, one.labels, one.amount)
 
     def observe(self, metric: Metric, labels: Labels, value: float) -> None:
         """Note one value of a histogram."""

@@ -11,6 +11,7 @@ from tests.conformance.rows import (
     IN,
     JOBS,
     MAPS,
+    MERGE,
     PODS,
     RBAC,
     Row,
@@ -18,6 +19,7 @@ from tests.conformance.rows import (
     delete,
     get,
     like,
+    patch,
     pod,
     post,
     row,
@@ -63,6 +65,7 @@ def may(verb: str, resource: str, **more: Any) -> Any:
     }
 
 
+AS_NODE = {"Impersonate-User": "system:node:n1", "Impersonate-Group": "system:nodes"}
 BOB: dict[str, Any] = {"who": "bob", "reason": "Forbidden"}
 CLUSTER = "at the cluster scope"
 
@@ -107,6 +110,11 @@ ROWS = [
     row("all that bob may", role("list"), bound(), post(f"{REVIEWS}/selfsubjectrulesreviews", {"spec": {"namespace": "{ns}"}}, 201, who="bob", body={"status": {"resourceRules": ANY, "nonResourceRules": ANY, "incomplete": False}})),
     row("whose token", post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "bob-token"}}, 201, body={"status": {"authenticated": True, "user": {"username": "bob", "uid": "7"}}})),
     row("nobody's token", post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "zz"}}, 201, body={"status": {"authenticated": ABSENT, "user": {}, "error": ANY}})),
+    row("a node reads no Secret of nobody's pods", post(f"{IN}/secrets", {"metadata": {"name": "s"}}), get(f"{IN}/secrets/s", 403, send=AS_NODE, message='secrets "s" is forbidden: User "system:node:n1" cannot get resource "secrets" in API group "" in the namespace "{ns}": no relationship found between node \'n1\' and this object')),
+    row("a node makes no pods", post(PODS, pod("p"), 403, send=AS_NODE, message='pods "p" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "n1" can only create mirror pods')),
+    row("a node does not speak for another's pods", post(PODS, pod("p", nodeName="n2")), patch(f"{PODS}/p/status", {"status": {"message": "x"}}, 403, send={**AS_NODE, **MERGE}, message='pods "p" is forbidden: node "n1" can only update pod status for pods with spec.nodeName set to itself')),
+    row("a node speaks for its pods", post(PODS, pod("p", nodeName="n1")), patch(f"{PODS}/p/status", {"status": {"message": "x"}}, 200, send={**AS_NODE, **MERGE}, body={"status": {"message": "x"}})),
+    row("a node has its own lease", post("/apis/coordination.k8s.io/v1/namespaces/{ns}/leases", {"metadata": {"name": "n1"}}, 403, send=AS_NODE, message=like('leases.* can only access leases in the "kube-node-lease" system namespace'))),
     row("as another", get(MAPS, 403, send={"Impersonate-User": "alice"}, message=like('configmaps is forbidden: User "alice" cannot list.*'))),
     row("as another with groups", post(WHOAMI, {}, 201, send={"Impersonate-User": "alice", "Impersonate-Group": "g"}, body={"status": {"userInfo": {"username": "alice", "groups": ["g", "system:authenticated"]}}})),
     row("bob as another", get(MAPS, 403, **BOB, send={"Impersonate-User": "root"}, message='users "root" is forbidden: User "bob" cannot impersonate resource "users" in API group "" at the cluster scope')),

@@ -149,6 +149,18 @@ ROWS = [
         ),
     ),
     row(
+        "OpenAPI 2 in JSON",
+        get(
+            "/openapi/v2",
+            headers={"Content-Type": "application/json", "Etag": ANY},
+            body={
+                "swagger": "2.0",
+                "definitions": {"io.k8s.api.batch.v1.Job": {"x-kubernetes-group-version-kind": [{"group": "batch", "kind": "Job", "version": "v1"}]}},
+                "paths": {"/apis/batch/v1/namespaces/{namespace}/jobs": {"post": {"x-kubernetes-action": "post", "operationId": "createBatchV1NamespacedJob"}}},
+            },
+        ),
+    ),
+    row(
         "OpenAPI 3",
         get("/openapi/v3", body={"paths": {"apis/batch/v1": {"serverRelativeURL": ANY}, "api/v1": ANY}}),
         get(

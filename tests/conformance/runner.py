@@ -44,7 +44,7 @@ class Runner:
             answers.append(answer)
             wrong = list(complaints(step, answer))
             story = f"{row.name}: request {position}: {step.method} {step.path}"
-            shown = answer.text[:3000]
+            shown = answer.body[:3000].decode(errors="replace")
             assert not wrong, "\n  ".join([story, *wrong, f"{answer.status} {shown}"])
             if step.method != "GET" and "rbac.authorization" in step.path:
                 await self.server.seen()

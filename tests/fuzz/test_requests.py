@@ -26,6 +26,7 @@ KNOWN_500 = (
     "resourceVersion should not be set on objects to be created",
     "does not contain declared merge key",
     "doesn't match $setElementOrder list",
+    "unknown patch type: ",
     "merging lists cannot yet be specified in the patch",
 )
 

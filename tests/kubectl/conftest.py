@@ -40,6 +40,7 @@ def at_home(version: str | None, server: tools.Server, home: Path) -> tools.Kube
     if version is None:
         pytest.skip("no kubectl here but those that run everything")
     binary = tools.find_kubectls()[version]
-    namespace = f"with-{version.lower().replace('.', '-')}"
+    # Of its own each time: pytest may come back to a kubectl after it had others.
+    namespace = f"with-{version.lower().replace('.', '-')}-{home.name}"
     tools.Kubectl(binary, version, server.kubeconfig, home)("create", "namespace", namespace)
     return tools.Kubectl(binary, version, server.kubeconfig, home, namespace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_a_name_taken(kubectl: tools.Kubectl) -> None:
 def test_a_manifest_that_is_wrong(
     kubectl: tools.Kubectl, change: tuple[str, str], message: str
 ) -> None:
-    manifest = (tools.EXAMPLES / "keygen.yaml").read_text(encoding="utf-8")
+    manifest = Path(tools.example("keygen")).read_text(encoding="utf-8")
     # The comment names the words too.
     manifest = "".join(line for line in manifest.splitlines(True) if line[0] != "#")
     done = kubectl.result("create", "-f", "-", stdin=manifest.replace(*change))
@@ -136,7 +137,7 @@ def test_a_manifest_that_is_wrong(
 
 def test_a_little_with_every_other_version(other_kubectl: tools.Kubectl) -> None:
     kubectl = other_kubectl
-    kubectl("apply", "-f", str(tools.EXAMPLES / "keygen.yaml"))
+    kubectl("apply", "-f", tools.example("keygen"))
     kubectl("wait", "--for=condition=complete", "job/keygen", "--timeout=60s")
     assert "Workload exiting" in kubectl("logs", "job/keygen")
     assert "Complete" in kubectl("get", "jobs")

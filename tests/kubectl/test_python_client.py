@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_example_program(server: tools.Server) -> None:
     done = subprocess.run(
-        [sys.executable, str(tools.EXAMPLES / "client.py")],
+        [sys.executable, str(tools.EXAMPLES / "client" / "client.py")],
         capture_output=True,
         text=True,
         timeout=tools.COMMAND_SECONDS_MAX,

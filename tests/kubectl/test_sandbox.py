@@ -186,7 +186,7 @@ def test_an_indexed_job_names_its_pods(kubectl: tools.Kubectl) -> None:
             "completions": 2,
             "parallelism": 2,
             "completionMode": "Indexed",
-            "template": {"spec": pod("", "hostname; tail -1 /etc/hosts")["spec"]},
+            "template": {"spec": pod("", "hostname; grep named- /etc/hosts")["spec"]},
         },
     }
     apply(kubectl, job)

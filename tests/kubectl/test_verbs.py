@@ -373,6 +373,8 @@ def test_explain(newest: tools.Kubectl) -> None:
     said = newest("explain", "cronjob.spec.jobTemplate.spec.podFailurePolicy", "--recursive")
     assert "GROUP:      batch\nKIND:       CronJob\nVERSION:    v1\n" in said
     assert "  rules\t<[]PodFailurePolicyRule> -required-\n    action\t<string> -required-\n" in said
+    old = newest("explain", "job.spec.completions", "--output=plaintext-openapiv2")
+    assert "KIND:     Job\nVERSION:  batch/v1\n\nFIELD:    completions <integer>\n" in old
     assert fails(newest, "explain", "job.nope") == 'error: field "nope" does not exist\n'
 
 

@@ -87,6 +87,12 @@ class Kubectl:
         }
 
 
+def example(name: str) -> str:
+    """The path of an example's manifest, by its name."""
+    (path,) = EXAMPLES.glob(f"*/{name}.yaml")
+    return str(path)
+
+
 @cache
 def find_kubectls() -> dict[str, Path]:
     """Every kubectl here by its version: the one on PATH, and kubectl.1.* beside its real file."""

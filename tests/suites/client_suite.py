@@ -29,8 +29,12 @@ from kubatch.api.models import (
     PodTemplateSpec,
     ServiceAccount,
 )
+from kubatch.api.models import (
+    Event as CoreEvent,
+)
 from kubatch.api.resource import (
     CONFIGMAPS,
+    EVENTS,
     EVENTS_V1,
     JOBS,
     LEASES,
@@ -122,6 +126,23 @@ class ClientSuite:
     ) -> None:
         found = await client.get(NAMESPACES, None, space)
         assert meta(found).namespace is None
+
+    async def test_events_are_written_together(self, client: Client, space: str) -> None:
+        def event(name: str, namespace: str) -> CoreEvent:
+            about = ObjectReference(kind="Pod", namespace=namespace, name="a")
+            meta = ObjectMeta(name=name, namespace=namespace)
+            return CoreEvent(metadata=meta, involvedObject=about, reason="Tested", type="Normal")
+
+        wrong = event("c", space)
+        wrong.involvedObject.namespace = "elsewhere"
+        given = [event("a", space), event("b", space), event("d", "no-such-space"), wrong]
+        codes = [error and error.code for error in await client.write_events(EVENTS, given)]
+        assert codes == [None, None, 404, 422]
+        again = await client.write_events(EVENTS, [event("b", space)])
+        assert [error and error.reason for error in again] == ["AlreadyExists"]
+        found = (await client.list(EVENTS, space)).items
+        assert [(meta(e).name, e.reason) for e in found] == [("a", "Tested"), ("b", "Tested")]
+        assert all(meta(e).uid and meta(e).creationTimestamp for e in found)
 
     async def test_what_is_not_there_is_404(self, client: Client, space: str) -> None:
         error = await refused(client.get(CONFIGMAPS, space, "none"))

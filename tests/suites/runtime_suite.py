@@ -313,6 +313,19 @@ class RuntimeSuite:
         await runtime.signal(spec.id, signal.SIGKILL)
         assert await exit_of(session) == 137
 
+    async def test_what_was_execd_ends_with_the_session_if_it_is_to(
+        self, runtime: Runtime, tmp_path: Path
+    ) -> None:
+        """However it takes being hung up on: whoever asks every second must leave nothing."""
+        spec = make_spec(tmp_path, *self.runs_long)
+        await runtime.start(spec)
+        session = await runtime.exec(
+            spec.id, self.runs_long, tty=False, stdin=False, on_close=signal.SIGKILL
+        )
+        await session.close()
+        (container,) = await runtime.observe()
+        assert container.state is ContainerState.RUNNING
+
     async def test_attach_reaches_the_program(
         self, runtime: Runtime, watcher: Watcher, tmp_path: Path
     ) -> None:

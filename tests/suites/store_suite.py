@@ -90,6 +90,25 @@ class StoreSuite:
             await store.create("/\udc80", value())
         assert await store.create("/\xfc\U0010ffff", value()) == 1
 
+    async def test_many_keys_are_created_at_once(self, store: Store) -> None:
+        await store.create("/b", value("first"))
+        watch = store.watch("/", 1)
+        made = await store.create_all([(key, value(key)) for key in ("/a", "/b", "/c", "/a")])
+        assert made == [2, None, 3, None]
+        assert [(r.key, r.value.data) for r in await store.list("/")] == [
+            ("/a", b"/a"), ("/b", b"first"), ("/c", b"/c"),
+        ]  # fmt: skip
+        assert [(c.key, c.revision) for c in await take(watch, 2)] == [("/a", 2), ("/c", 3)]
+        await watch.aclose()
+        assert await store.create_all([]) == []
+        assert await store.create("/d", value()) == 4
+
+    async def test_of_many_keys_one_that_is_not_text_stops_all(self, store: Store) -> None:
+        with pytest.raises(ValueError, match="surrogates"):
+            await store.create_all([("/a", value()), ("/\udc80", value())])
+        assert await keys(store, "/") == []
+        assert await store.create("/b", value()) == 1
+
     async def test_update_and_delete_refuse_a_missing_key(self, store: Store) -> None:
         with pytest.raises(KeyMissing):
             await store.update("/a", value(), 1)
@@ -212,6 +231,31 @@ class StoreSuite:
         assert await at(4) == {"/a": b"3"}
         assert await at(5) == {"/a": b"3", "/x": b"5"}
         assert await keys(store, "/b", 3) == ["/b"]
+
+    async def test_pages_of_the_present_and_of_the_past(self, store: Store) -> None:
+        for name in "dbace":
+            await store.create(f"/p/{name}", value())
+        await store.create("/q/a", value())
+        began = store.revision
+        first = await store.page("/p/", "", 2)
+        assert [r.key for r in first.records] == ["/p/a", "/p/b"]
+        assert first.remaining == 3
+        await store.delete("/p/c", 4)
+        await store.create("/p/cc", value())
+        then = await store.page("/p/", "/p/b", 2, began)
+        assert [r.key for r in then.records] == ["/p/c", "/p/d"]
+        assert then.remaining == 1
+        now = await store.page("/p/", "/p/b", 0)
+        assert [r.key for r in now.records] == ["/p/cc", "/p/d", "/p/e"]
+        assert now.remaining == 0
+        for after in ("/p/e", "/q", "/z"):
+            assert (await store.page("/p/", after, 1)).records == []
+        assert len((await store.page("/p/", "/a", 0)).records) == 5
+        for _ in range(HISTORY_CHANGES_MAX):
+            revision = (await store.get("/q/a")).revision  # type: ignore[union-attr]
+            await store.update("/q/a", value(), revision)
+        with pytest.raises(RevisionCompacted):
+            await store.page("/p/", "", 1, began)
 
     async def test_list_refuses_the_future(self, store: Store) -> None:
         with pytest.raises(ValueError, match="newer"):

@@ -52,24 +52,32 @@ def test_the_readme_of_the_examples_lists_every_example() -> None:
     folder = sources.ROOT / "examples"
     text = (folder / "README.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| \[[^\]]+\]\(([^)]+)\)", text, re.MULTILINE))
-    hidden = {"README.md", "item.yaml.template", "__pycache__"}
-    assert listed == {path.name for path in folder.iterdir()} - hidden
+    assert listed == {path.name for path in folder.iterdir()} - {"README.md", "__pycache__"}
+
+
+def test_every_example_has_a_readme_that_names_its_files() -> None:
+    for folder in (sources.ROOT / "examples").iterdir():
+        if folder.is_dir() and folder.name != "__pycache__":
+            text = (folder / "README.md").read_text(encoding="utf-8")
+            files = {path.name for path in folder.iterdir() if path.is_file()} - {"README.md"}
+            assert [name for name in sorted(files) if name not in text] == [], folder
 
 
 @pytest.mark.parametrize("item", ["apple", "banana", "cherry"])
 def test_the_items_are_what_their_template_makes(item: str) -> None:
-    folder = sources.ROOT / "examples"
+    folder = sources.ROOT / "examples" / "items"
     template = (folder / "item.yaml.template").read_text(encoding="utf-8")
-    made = (folder / "items" / f"{item}.yaml").read_text(encoding="utf-8")
+    made = (folder / "jobs" / f"{item}.yaml").read_text(encoding="utf-8")
     assert made == template.replace("$ITEM", item)
 
 
 def test_every_example_says_what_it_shows() -> None:
     for path in sources.text_files("examples"):
-        if path.suffix == ".yaml":
+        if path.suffix == ".yaml" and path.name != "images.yaml":
             text = path.read_text(encoding="utf-8")
             assert text.startswith("# "), path
-            assert yaml.safe_load(text)["kind"] in ("CronJob", "Job"), path
+            kinds = {document["kind"] for document in yaml.safe_load_all(text)}
+            assert kinds <= {"CronJob", "Job", "ReplicaSet", "Service"}, path
 
 
 def test_links_between_documents_lead_somewhere() -> None:

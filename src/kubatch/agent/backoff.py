@@ -23,10 +23,11 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class RestartRule:
-    """One entry of a container's restartPolicyRules whose action is Restart."""
+    """One entry of a container's restartPolicyRules."""
 
     inside: bool  # exit codes In the values, or NotIn
     values: tuple[int, ...]
+    everything: bool = False  # the action is RestartAllContainers, not Restart
 
     def matches(self, exit_code: int) -> bool:
         return (exit_code in self.values) is self.inside
@@ -40,6 +41,14 @@ def should_restart(policy: str, rules: Sequence[RestartRule], exit_code: int) ->
     if any(rule.matches(exit_code) for rule in rules):
         return True
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def restarts_all(rules: Sequence[RestartRule], exit_code: int) -> bool:
+    """Whether the pod's containers all run anew after this end: the first rule that fits says it.
+
+    pkg/kubelet/container/helpers.go: ShouldAllContainersRestart.
+    """
+    return next((rule.everything for rule in rules if rule.matches(exit_code)), False)
 
 
 def waits_until(entry: Backoff | None, finished: datetime) -> datetime | None:

@@ -1,10 +1,12 @@
-"""Connections to pods' ports, for port-forward: containers here use this machine's own ports."""
+"""Connections to pods' ports, for port-forward: this machine's, or those of a pod's own network."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
+from kubatch.agent.netns import open_socket
 from kubatch.client.protocol import StreamFailed
 
 _ADDRESS = "127.0.0.1"
@@ -12,11 +14,11 @@ _READ_BYTES = 64 * 1024
 _CONNECT_S = 30.0
 
 
-async def dial(port: int) -> PortConnection:
-    """Connect to a port of a pod. Raises StreamFailed."""
+async def dial(port: int, namespace: Path | None = None) -> PortConnection:
+    """Connect to a port of a pod, in its network if it has its own. Raises StreamFailed."""
     try:
         async with asyncio.timeout(_CONNECT_S):
-            reader, writer = await asyncio.open_connection(_ADDRESS, port, limit=_READ_BYTES)
+            reader, writer = await _connect(port, namespace)
     except TimeoutError:
         why = "i/o timeout"
     except OSError as error:
@@ -25,6 +27,20 @@ async def dial(port: int) -> PortConnection:
     else:
         return PortConnection(reader, writer)
     raise StreamFailed(f"failed to connect to localhost:{port}: dial tcp4 {_ADDRESS}:{port}: {why}")
+
+
+async def _connect(
+    port: int, namespace: Path | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if namespace is None:
+        return await asyncio.open_connection(_ADDRESS, port, limit=_READ_BYTES)
+    sock = await asyncio.to_thread(open_socket, namespace)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (_ADDRESS, port))
+    except BaseException:
+        sock.close()
+        raise
+    return await asyncio.open_connection(sock=sock, limit=_READ_BYTES)
 
 
 class PortConnection:

@@ -37,6 +37,9 @@ class Sources:
 
     config_maps: Mapping[str, m.ConfigMap] = field(default_factory=dict)
     secrets: Mapping[str, m.Secret] = field(default_factory=dict)
+    services: Mapping[str, str] = field(default_factory=dict)  # variables about Services
+    # By volume and path what a file holds; None: it cannot be read. Not there: it is not mounted.
+    files: Mapping[tuple[str, str], Mapping[str, str] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class PodContext:
     node_name: str
     host_ip: str
     allocatable: Mapping[str, str] = field(default_factory=dict)  # for limits that are not set
+    pod_ip: str = ""  # "": the host's
 
 
 def references(container: m.Container) -> References:
@@ -78,12 +82,13 @@ def build(
     for var in container.env or ():
         if var.valueFrom is None:
             # Only what is built already is visible: earlier entries, not later ones.
-            result[var.name] = expand(var.value or "", result)
+            known = {**sources.services, **result} if sources.services else result
+            result[var.name] = expand(var.value or "", known)
             continue
         value = _value_from(var.valueFrom, pod, container, sources, context)
         if value is not None:
             result[var.name] = value
-    return result
+    return {**sources.services, **result} if sources.services else result
 
 
 def _env_from(source: m.EnvFromSource, sources: Sources) -> dict[str, str]:
@@ -128,11 +133,25 @@ def _value_from(
         data = _secret_data(ref.name or "", sources)
         return _keyed(data, ref, "secret", f"Secret {namespace}/{ref.name}")
     if source.fileKeyRef is not None:
-        raise EnvError(
-            f'environment variables from a file need volume "{source.fileKeyRef.volumeName}" '
-            "mounted, which this runtime cannot do"
-        )
+        return _from_file(source.fileKeyRef, sources)
     return None
+
+
+def _from_file(ref: m.core_v1.FileKeySelector, sources: Sources) -> str | None:
+    where = ref.volumeName, ref.path
+    if where not in sources.files:
+        raise EnvError(
+            f'environment variables from a file need volume "{ref.volumeName}" mounted by a '
+            "container of the pod, with a runtime that mounts volumes"
+        )
+    found = sources.files[where]
+    if found is not None and ref.key in found:
+        return found[ref.key]
+    if ref.optional:
+        return None
+    if found is None:
+        raise EnvError("couldn't parse env file")
+    raise EnvError(f'environment variable key "{ref.key}" not found in file "{ref.path}"')
 
 
 def _keyed(data: dict[str, str] | None, ref: Any, kind: str, where: str) -> str | None:
@@ -202,8 +221,8 @@ _FIELDS: Mapping[str, Callable[[m.Pod, PodContext], str]] = {
     "spec.serviceAccountName": lambda pod, _: (pod.spec and pod.spec.serviceAccountName) or "",
     "status.hostIP": lambda _, context: context.host_ip,
     "status.hostIPs": lambda _, context: context.host_ip,
-    "status.podIP": lambda _, context: context.host_ip,
-    "status.podIPs": lambda _, context: context.host_ip,
+    "status.podIP": lambda _, context: context.pod_ip or context.host_ip,
+    "status.podIPs": lambda _, context: context.pod_ip or context.host_ip,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from msgspec.structs import replace
 
@@ -36,6 +36,7 @@ class Heartbeat:
         address: str,
         runtime: str,
         problem: Callable[[], Awaitable[str]],
+        pressure: Callable[[], Collection[str]] = lambda: (),
     ) -> None:
         self._client = client
         self._world = world
@@ -44,14 +45,15 @@ class Heartbeat:
         self._name = name
         self._address = address
         self._runtime = runtime
+        self._pressure = pressure  # the conditions of pressure that are true
         self._problem = problem  # why the node is not ready; "" when it is
-        self._node: m.Node | None = None
+        self.node: m.Node | None = None  # as seen last
         self._lease: m.Lease | None = None
 
     async def register(self) -> None:
         """Make the Node exist with a present status. Raises ApiError."""
-        self._node = await self._registered()
-        self._recorder.record(self._node, "Normal", "Starting", "Starting kubelet.")
+        self.node = await self._registered()
+        self._recorder.record(self.node, "Normal", "Starting", "Starting kubelet.")
         await self.report(force=True)
         await self._renew()
 
@@ -95,31 +97,35 @@ class Heartbeat:
         """Write the node's status if it changed or it is time. Raises ApiError."""
         problem = await self._problem()
         for left in reversed(range(_TRIES)):
-            node = await self._present()
+            before, node = self.node, await self._present()
+            self.node = node
+            for kind, reason, message in rules.schedulable_changes(before, node):
+                self._recorder.record(node, kind, reason, message)
             now = self._world.now()
             wanted = rules.with_status(
                 node, self._machine, name=self._name, address=self._address,
                 runtime=self._runtime, now=now, problem=problem,
+                pressure=self._pressure(),
             )  # fmt: skip
             if not force and not rules.needs_report(node, wanted, now):
                 return
             try:
-                self._node = await self._client.update(NODES, wanted, "status")
+                self.node = await self._client.update(NODES, wanted, "status")
             except ApiError as error:
                 if error.code not in (404, 409) or not left:
                     raise
                 continue
-            for kind, reason, message in rules.changes(node, self._node):
-                self._recorder.record(self._node, kind, reason, message)
+            for kind, reason, message in rules.changes(node, self.node):
+                self._recorder.record(self.node, kind, reason, message)
             return
 
     async def _renew(self) -> None:
         now = self._world.now()
-        assert self._node is not None
+        assert self.node is not None
         try:
             if self._lease is None:
                 try:
-                    self._lease = await self._client.create(LEASES, rules.lease(self._node, now))
+                    self._lease = await self._client.create(LEASES, rules.lease(self.node, now))
                     return
                 except ApiError as error:
                     if error.code != 409:

@@ -55,8 +55,11 @@ def sub_path(volume: Path, path: str) -> tuple[Path, tuple[int, int]]:
     Symbolic links count as long as they stay in the volume. Another container may change them
     while we look, so the way there is walked again without following any.
     """
-    root = os.path.realpath(volume)
-    target = os.path.realpath(os.path.join(root, path))
+    try:
+        root = os.path.realpath(volume)
+        target = os.path.realpath(os.path.join(root, path))
+    except OSError as error:  # changed while we look
+        raise SubPathError from error
     if target != root and not target.startswith(root.rstrip("/") + "/"):
         raise SubPathError
     parts = [part for part in target[len(root) :].split("/") if part]

@@ -6,16 +6,24 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kubatch.agent import node as node_rules
+from kubatch.agent.api_access import variables
 from kubatch.agent.env import PodContext
 from kubatch.agent.facts import Capabilities
+from kubatch.agent.gate import Gate
 from kubatch.agent.heartbeat import Heartbeat
+from kubatch.agent.life import Life
 from kubatch.agent.machine import home_of, read_machine
+from kubatch.agent.measures import Measures, spent
+from kubatch.agent.monitor import Monitor
+from kubatch.agent.places import Places
 from kubatch.agent.prepare import Host, logs_directory
 from kubatch.agent.record import PodRecord, Said, by_pod, uid_of
+from kubatch.agent.services import Services
+from kubatch.agent.storage import Storage
 from kubatch.agent.volumes import Tokens, Volumes
 from kubatch.agent.worker import PodWorker
 from kubatch.api import models as m
@@ -23,8 +31,10 @@ from kubatch.api.errors import ApiError
 from kubatch.api.resource import PODS
 from kubatch.client.cache import Cache
 from kubatch.client.protocol import Client
+from kubatch.meters import Meters
 from kubatch.reconcile.events import Recorder
 from kubatch.runtime.images import ImageMap
+from kubatch.runtime.pod_network import PodNetwork
 from kubatch.runtime.protocol import (
     Container,
     ContainerId,
@@ -39,6 +49,7 @@ log = logging.getLogger(__name__)
 
 RETRY = 0.1  # seconds after a turn that failed; doubled with each failure that follows
 RETRY_MAX = 30.0
+OPEN_TRIES = 5  # at the start; a runtime that is gone for longer is a reason to stop
 RECONNECT = 1.0  # seconds between attempts to reach the API or the runtime
 SETTLE = 0.02
 # containerd's default, where the agent itself has no PATH
@@ -65,53 +76,76 @@ class Agent:
         machine: node_rules.Machine | None = None,
         settle: float = SETTLE,
         tokens: Tokens | None = None,
+        api: tuple[str, int] | None = None,
+        services: Services | None = None,
+        thresholds: Mapping[str, str] | None = None,
+        meters: Meters | None = None,
+        network: PodNetwork | None = None,
     ) -> None:
+        """`api`: where the server listens. `thresholds`: the machine is looked at, and pods go."""
         self.ready = asyncio.Event()  # the node is registered and its pods are known
         self.logs_dir = logs_directory(data_dir)
         self._runtime = runtime
         data_dir.mkdir(parents=True, exist_ok=True)
-        machine = machine or read_machine(data_dir, max_pods)
+        machine = machine or read_machine(data_dir, max_pods, images.names())
+        env = _own_env() if container_env is None else container_env
         self.host = Host(
-            node_name=node_name,
-            address=address,
-            runtime_name=runtime.name,
-            logs=self.logs_dir,
-            images=images,
-            capabilities=capabilities or _capabilities(runtime.features),
-            env=_own_env() if container_env is None else container_env,
-            allocatable=node_rules.allocatable(machine),
-            home_of=home_of,
-        )
-        self._volumes: Volumes | None = None
-        if self.host.capabilities.mounts:
-            context = PodContext(node_name, address, self.host.allocatable)
-            directory = data_dir.absolute() / "pods"
-            self._volumes = Volumes(client, world, directory, context, tokens=tokens)
+            node_name, address, runtime.name, self.logs_dir, images,
+            capabilities or _capabilities(runtime.features),
+            {**env, **(variables(*api) if api is not None else {})},
+            allocatable=node_rules.allocatable(machine), home_of=home_of,
+        )  # fmt: skip
+        self._volumes = _volumes(client, world, self.host, data_dir, tokens)
         self._world = world
+        self._gate = Gate(
+            client, runtime, world, recorder, node_name, self.host.allocatable,
+            node=lambda: self._heartbeat.node, pressure=self._pressure,
+        )  # fmt: skip
+        self._life = Life(runtime, world, recorder, address, self._wake)
         self._worker = PodWorker(
-            client, runtime, world, recorder, self.host, self._volumes, settle=settle
-        )
+            client, runtime, world, recorder, self.host, self._volumes, life=self._life,
+            services=services, settle=settle, gate=self._gate, places=Places(network, recorder),
+        )  # fmt: skip
         self._heartbeat = Heartbeat(
             client, world, recorder, machine,
             name=node_name, address=address, runtime=f"{runtime.name}://{runtime.version}",
-            problem=self._look_around,
+            problem=self._look_around, pressure=self._pressure,
         )  # fmt: skip
+        self._measures = Measures(meters)
+        self.monitor = self._new_monitor(recorder, data_dir, thresholds)
         self._pods: Cache[m.Pod] = Cache(client, PODS, field_selector=f"spec.nodeName={node_name}")
         self._pods.add_listener(self._pod_changed)
         self._records: dict[str, PodRecord] = {}
         self._found: dict[str, dict[ContainerId, Container]] = {}  # not yet matched with pods
-        self._matched = False
-        self._stopping = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._running = False
+        self._matched = self._running = False
+        self._network, self._services = network, services
+        self._stopping, self._stopped = asyncio.Event(), asyncio.Event()
+
+    def _new_monitor(
+        self, recorder: Recorder, data_dir: Path, thresholds: Mapping[str, str] | None
+    ) -> Monitor | None:
+        if thresholds is None:
+            return None
+        storage = Storage(
+            self._world, data_dir, self.logs_dir,
+            self._volumes.directory if self._volumes is not None else None,
+        )  # fmt: skip
+        return Monitor(
+            self._runtime, self._world, recorder, storage, thresholds,
+            records=lambda: list(self._records.values()), wake=self._wake,
+            node=lambda: self._heartbeat.node, report=self._heartbeat.report,
+            measures=self._measures,
+        )  # fmt: skip
+
+    def _pressure(self) -> Sequence[str]:
+        return self.monitor.pressure if self.monitor is not None else ()
 
     async def run(self) -> None:
         """Work until stop() or cancellation. Raises RuntimeUnavailable if there is no runtime."""
         self._running = True
         try:
-            await self._runtime.open()
             # Everything that runs already is adopted, before any pod could be started anew.
-            self._found = by_pod(await self._runtime.observe())
+            self._found = by_pod(await self._open_runtime())
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._watch_runtime()),
@@ -119,12 +153,31 @@ class Agent:
                     group.create_task(self._pods.run()),
                     group.create_task(self._match()),
                 ]
+                if self._services is not None:
+                    tasks.append(group.create_task(self._services.run(self._names_changed)))
+                if self.monitor is not None:
+                    tasks.append(group.create_task(self._watch_machine(self.monitor)))
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
         finally:
             await self._end_workers()
             self._stopped.set()
+
+    async def _open_runtime(self) -> Sequence[Container]:
+        """Connect; what runs already. Raises RuntimeUnavailable when that stays impossible."""
+        tries_left = OPEN_TRIES
+        while True:
+            try:
+                await self._runtime.open()
+                return await self._runtime.observe()
+            except RuntimeUnavailable as error:  # perhaps it ended at this very moment
+                tries_left -= 1
+                if not tries_left:
+                    raise
+                log.warning("the runtime cannot be reached: %s", error)
+            await self._runtime.close(kill=False)
+            await asyncio.sleep(RECONNECT)
 
     async def stop(self, *, kill: bool) -> None:
         """End run(); with kill, end every container too. Nothing more is written to the API."""
@@ -138,6 +191,7 @@ class Agent:
     # ----- what wakes a pod
 
     def _pod_changed(self, before: m.Pod | None, after: m.Pod | None) -> None:
+        self._gate.follow(before, after)
         if before is not None and (after is None or uid_of(after) != uid_of(before)):
             record = self._records.get(uid_of(before))
             if record is not None:
@@ -153,6 +207,15 @@ class Agent:
         elif not record.take(after):
             return  # the echo of our own write
         self._wake(record)
+
+    def _names_changed(self) -> None:
+        for record in self._records.values():
+            self._worker.rename(record)
+
+    def spent(self, uid: str) -> Mapping[str, int]:
+        """What the ended containers of a pod used, in words and numbers."""
+        record = self._records.get(uid)
+        return {} if record is None else spent(record)
 
     def explain(self, uid: str) -> Said | None:
         """The last decision about a pod; None when it needs no looking after any more."""
@@ -172,6 +235,7 @@ class Agent:
     def _observed(self, seen: Container) -> None:
         record = self._records.get(seen.id.pod_uid)
         if record is not None:
+            self._measures.saw(record, seen, self._world.now())
             if record.learn(seen):
                 self._wake(record)
         elif not self._matched:
@@ -189,6 +253,10 @@ class Agent:
             return "container runtime is down"  # pkg/kubelet/runtime.go: runtimeErrors
         return ""
 
+    async def _watch_machine(self, monitor: Monitor) -> None:
+        await self.ready.wait()
+        await monitor.run()
+
     async def _match(self) -> None:
         """Once the pods are known: what runs without a pod is ended, and its logs go."""
         await self._pods.synced.wait()
@@ -199,6 +267,8 @@ class Agent:
             self._wake(record)
         self._found = {}
         self._sweep()
+        if self._network is not None:
+            await self._network.sweep(self._records)
 
     def _sweep(self) -> None:
         kept = {uid for uid, record in self._records.items() if not record.gone}
@@ -284,6 +354,7 @@ class Agent:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        await self._life.close(self._records.values())
 
 
 def _name(record: PodRecord) -> str:
@@ -299,9 +370,21 @@ def _capabilities(features: Features) -> Capabilities:
         users=features.users,
         groups=features.groups,
         capabilities=features.capabilities,
+        privileged=features.privileged,
+        probes=True,
+        hooks=True,
         uid=os.getuid(),
         gid=os.getgid(),
     )
+
+
+def _volumes(
+    client: Client, world: World, host: Host, data_dir: Path, tokens: Tokens | None
+) -> Volumes | None:
+    if not host.capabilities.mounts:
+        return None
+    context = PodContext(host.node_name, host.address, host.allocatable)
+    return Volumes(client, world, data_dir.absolute() / "pods", context, tokens=tokens)
 
 
 def _own_env() -> dict[str, str]:

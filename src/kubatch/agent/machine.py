@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import pwd
+from collections.abc import Sequence
 from pathlib import Path
 
 from kubatch.agent.node import Machine
@@ -13,7 +14,7 @@ from kubatch.agent.node import Machine
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
-def read_machine(disk: Path, max_pods: int) -> Machine:
+def read_machine(disk: Path, max_pods: int, images: Sequence[str] = ()) -> Machine:
     """The machine as it is now; `disk` is where pods' data will lie."""
     space = os.statvfs(disk)
     kernel = os.uname()
@@ -29,7 +30,19 @@ def read_machine(disk: Path, max_pods: int) -> Machine:
         kernel_version=kernel.release,
         os_image=_os_image(),
         architecture=_ARCHITECTURES.get(kernel.machine, kernel.machine),
+        huge_pages=_huge_pages(),
+        images=images,
     )
+
+
+def _huge_pages(folder: Path = Path("/sys/kernel/mm/hugepages")) -> dict[str, int]:
+    """Bytes of each size; the usual two are told also where there are none."""
+    found = {"1Gi": 0, "2Mi": 0}
+    for each in sorted(folder.glob("hugepages-*kB")):
+        kib = int(each.name.removeprefix("hugepages-").removesuffix("kB"))
+        size = f"{kib >> 20}Gi" if kib >= 1 << 20 else f"{kib >> 10}Mi" if kib >> 10 else f"{kib}Ki"
+        found[size] = kib * 1024 * int(_text(str(each / "nr_hugepages")) or 0)
+    return found
 
 
 def home_of(uid: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from kubatch.agent.api_access import is_given
 from kubatch.agent.env import expand, named
 from kubatch.agent.host_paths import SubPathError, sub_path
 from kubatch.agent.volumes import Mounted
@@ -23,8 +24,11 @@ def mounts(
     container: m.Container, volumes: Mapping[str, Mounted], variables: Mapping[str, str]
 ) -> tuple[Mount, ...]:
     """A container's mounts, in the order of its spec. Raises MountError."""
-    asked = container.volumeMounts or ()
-    return tuple(_mount(container, mount, volumes, variables) for mount in asked)
+    return tuple(
+        _mount(container, mount, volumes, variables)
+        for mount in container.volumeMounts or ()
+        if mount.name in volumes or not is_given(mount)
+    )
 
 
 def _mount(

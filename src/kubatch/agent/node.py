@@ -5,7 +5,8 @@ pkg/kubelet/nodestatus/setters.go, pkg/kubelet/kubelet_node_status.go. Everythin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -36,6 +37,16 @@ _CONDITIONS = (
 )  # fmt: skip
 
 
+# reason and message of those that may be true
+_PRESSURE = {
+    "MemoryPressure": (
+        "KubeletHasInsufficientMemory", "kubelet has insufficient memory available",
+    ),
+    "DiskPressure": ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    "PIDPressure": ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What the node says about its machine."""
@@ -50,6 +61,8 @@ class Machine:
     kernel_version: str
     os_image: str
     architecture: str  # as Go names it: amd64, arm64
+    huge_pages: Mapping[str, int] = field(default_factory=dict)  # by size (2Mi): bytes
+    images: Sequence[str] = ()  # names that stand for programs of this machine; they take no room
 
 
 def labels(name: str, machine: Machine) -> dict[str, str]:
@@ -68,6 +81,7 @@ def capacity(machine: Machine) -> dict[str, str]:
     return {
         "cpu": str(machine.cpus),
         "ephemeral-storage": f"{machine.disk_bytes // 1024}Ki",
+        **{f"hugepages-{size}": str(amount) for size, amount in machine.huge_pages.items()},
         "memory": f"{machine.memory_bytes // 1024}Ki",
         "pods": str(machine.pods),
     }
@@ -76,11 +90,26 @@ def capacity(machine: Machine) -> dict[str, str]:
 def allocatable(machine: Machine) -> dict[str, str]:
     """What pods may ask for (setters.go: Allocatable is capacity without reservations)."""
     disk = machine.disk_bytes * (100 - RESERVED_DISK_PERCENT) // 100
-    memory = max(0, machine.memory_bytes - RESERVED_MEMORY_BYTES)
+    # Huge pages are memory that nobody else can have.
+    huge = sum(machine.huge_pages.values())
+    memory = max(0, machine.memory_bytes - RESERVED_MEMORY_BYTES - huge)
     return {
         **capacity(machine),
         "ephemeral-storage": str(disk),
         "memory": f"{memory // 1024}Ki",
+    }
+
+
+def foreign(old: Mapping[str, str] | None, machine: Machine) -> dict[str, str]:
+    """Capacity that others wrote into the status: setters.go (MachineInfo) only sets its own.
+
+    Sizes of huge pages that the machine no longer has go (reconcileHugePageResource).
+    """
+    own = capacity(machine)
+    return {
+        name: str(amount)
+        for name, amount in (old or {}).items()
+        if name not in own and not name.startswith("hugepages-")
     }
 
 
@@ -107,18 +136,21 @@ def with_status(
     runtime: str,
     now: datetime,
     problem: str = "",
+    pressure: Collection[str] = (),
 ) -> m.Node:
     """The node with its present status; what others wrote into it stays."""
     old = node.status or m.NodeStatus()
+    others = foreign(old.capacity, machine)
     status = replace(
         old,
         addresses=[
             m.NodeAddress(type="InternalIP", address=address),
             m.NodeAddress(type="Hostname", address=name),
         ],
-        capacity=capacity(machine),
-        allocatable=allocatable(machine),
-        conditions=conditions(old.conditions or [], now, problem),
+        capacity={**capacity(machine), **others},
+        # All of what nobody reserves; what left the capacity leaves this, too.
+        allocatable={**allocatable(machine), **others},
+        conditions=conditions(old.conditions or [], now, problem, pressure),
         nodeInfo=m.NodeSystemInfo(
             architecture=machine.architecture,
             bootID=machine.boot_id,
@@ -131,16 +163,22 @@ def with_status(
             osImage=machine.os_image,
             systemUUID=machine.system_uuid,
         ),
+        images=[m.core_v1.ContainerImage(names=[name], sizeBytes=0) for name in machine.images]
+        or None,
     )
     return replace(node, status=status)
 
 
-def conditions(old: list[m.NodeCondition], now: datetime, problem: str) -> list[m.NodeCondition]:
+def conditions(
+    old: list[m.NodeCondition], now: datetime, problem: str, pressure: Collection[str] = ()
+) -> list[m.NodeCondition]:
     """The node's conditions; `problem`, when there is one, is why it is not ready."""
     before = {c.type: c for c in old}
     moment = whole_seconds(now)
     result = [c for c in old if c.type not in {row[0] for row in _CONDITIONS}]
     for kind, status, reason, message in _CONDITIONS:
+        if kind in pressure:
+            status, (reason, message) = "True", _PRESSURE[kind]
         if kind == "Ready" and problem:
             status, reason, message = "False", "KubeletNotReady", problem
         last = before.get(kind)
@@ -164,7 +202,7 @@ def changes(old: m.Node | None, new: m.Node) -> list[tuple[str, str, str]]:
     """The events about conditions that changed: type, reason and message."""
     before = {c.type: c.status for c in _conditions_of(old)}
     assert new.metadata is not None
-    found = []
+    found = _reboot(old, new)
     for condition in _conditions_of(new):
         if before.get(condition.type) == condition.status:
             continue
@@ -176,6 +214,29 @@ def changes(old: m.Node | None, new: m.Node) -> list[tuple[str, str, str]]:
         message = f"Node {new.metadata.name} status is now: {reason}"
         found.append(("Normal", reason, message))
     return found
+
+
+def schedulable_changes(before: m.Node | None, node: m.Node) -> list[tuple[str, str, str]]:
+    """The event about a node that was cordoned or uncordoned (recordNodeSchedulableEvent)."""
+    if before is None or _is_cordoned(before) == _is_cordoned(node):
+        return []
+    assert node.metadata is not None
+    reason = "NodeNotSchedulable" if _is_cordoned(node) else "NodeSchedulable"
+    return [("Normal", reason, f"Node {node.metadata.name} status is now: {reason}")]
+
+
+def _is_cordoned(node: m.Node) -> bool:
+    return bool(node.spec and node.spec.unschedulable)
+
+
+def _reboot(old: m.Node | None, new: m.Node) -> list[tuple[str, str, str]]:
+    """setters.go: MachineInfo."""
+    boots = [n.status.nodeInfo.bootID for n in (old, new) if n and n.status and n.status.nodeInfo]
+    if len(boots) < 2 or not boots[0] or boots[0] == boots[1]:
+        return []
+    assert new.metadata is not None
+    message = f"Node {new.metadata.name} has been rebooted, boot id: {boots[1]}"
+    return [("Warning", "Rebooted", message)]
 
 
 def needs_report(node: m.Node, wanted: m.Node, now: datetime) -> bool:

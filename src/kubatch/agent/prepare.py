@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from kubatch.agent import limits
 from kubatch.agent.env import EnvError, PodContext, Sources, build, expand
+from kubatch.agent.env_files import read_files
 from kubatch.agent.facts import Capabilities, PodFacts, Problem
 from kubatch.agent.mounting import MountError, mounts
-from kubatch.agent.refuse import refusal
+from kubatch.agent.pod_names import NameTooLong, kernel_name
+from kubatch.agent.refuse import has_company, refusal, shares_processes
+from kubatch.agent.targets import NoTarget, target_of
 from kubatch.agent.volumes import Mounted
 from kubatch.api import models as m
 from kubatch.runtime.images import ImageMap, argv
 from kubatch.runtime.protocol import ContainerId, ContainerSpec, Isolation, Mount
-
-HOSTNAME_CHARS_MAX = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class Host:
     env: Mapping[str, str]  # what every container gets unless it says otherwise: PATH, HOME
     allocatable: Mapping[str, str] = field(default_factory=dict)
     home_of: Callable[[int], str] = lambda uid: "/"
+    # Where a pod has a network of its own: its address there, and the namespace.
+    pod_address: str = ""
+    network: Path | None = None
 
 
 def prepare(
@@ -51,13 +56,17 @@ def prepare(
     why = refusal(container, facts.pod, host.capabilities, host.runtime_name)
     if why is not None:
         return Problem("CreateContainerConfigError", why, now, permanent=True)
-    context = PodContext(host.node_name, host.address, host.allocatable)
+    context = PodContext(host.node_name, host.address, host.allocatable, host.pod_address)
     try:
+        name = kernel_name(facts.pod, host.node_name)
+        target = target_of(facts, container.name)
+        if files := read_files(facts.pod, container, volumes or {}):
+            sources = replace(sources, files=files)
         asked = build(facts.pod, container, sources, context)
         mounted = more_mounts
         if host.capabilities.mounts:
             mounted += mounts(container, volumes or {}, asked)
-    except (EnvError, MountError) as error:
+    except (EnvError, MountError, NameTooLong, NoTarget) as error:
         return Problem("CreateContainerConfigError", str(error), now)
     image = container.image or ""
     entry = host.images.resolve(image)
@@ -67,15 +76,9 @@ def prepare(
         [expand(word, asked) for word in container.args or ()],
     )
     if not words:
-        return Problem(
-            "CreateContainerError",
-            f'no command specified: image "{image}" is not in the image map; '
-            "give the container a command, or map the image",
-            now,
-            permanent=True,
-        )
-    isolation = _isolation(facts.pod, container, host)
-    env = {**host.env, "HOSTNAME": hostname(facts.pod), **(entry.env if entry else {}), **asked}
+        return _no_command(image, now)
+    isolation = _isolation(facts.pod, container, host, name, target)
+    env = {**host.env, "HOSTNAME": name, **(entry.env if entry else {}), **asked}
     if isolation is not None and isolation.user not in (None, host.capabilities.uid):
         # cri: the home of the user as /etc/passwd has it
         env["HOME"] = asked.get("HOME", host.home_of(isolation.user or 0))
@@ -93,6 +96,19 @@ def prepare(
         stdin_once=bool(container.stdinOnce),
         mounts=mounted,
         isolation=isolation,
+        limits=limits.of_container(container),
+        pod_limits=limits.of_pod(facts.pod.spec) if facts.pod.spec is not None else None,
+        network=host.network,
+    )
+
+
+def _no_command(image: str, now: datetime) -> Problem:
+    return Problem(
+        "CreateContainerError",
+        f'no command specified: image "{image}" is not in the image map; '
+        "give the container a command, or map the image with --image-map",
+        now,
+        permanent=True,
     )
 
 
@@ -105,7 +121,9 @@ def _labels(facts: PodFacts, container: m.Container) -> dict[str, str]:
     }
 
 
-def _isolation(pod: m.Pod, container: m.Container, host: Host) -> Isolation | None:
+def _isolation(
+    pod: m.Pod, container: m.Container, host: Host, name: str, target: str
+) -> Isolation | None:
     """Who the container runs as, and what it may do; a container's own word counts first."""
     if not host.capabilities.mounts:
         return None
@@ -113,30 +131,29 @@ def _isolation(pod: m.Pod, container: m.Container, host: Host) -> Isolation | No
     own = container.securityContext or m.SecurityContext()
     of_pod = pod.spec.securityContext or m.PodSecurityContext()
     groups = list(of_pod.supplementalGroups or ())
-    if of_pod.fsGroup is not None:
+    # Without root's rights all files are the one user's, who needs no group to reach them.
+    if of_pod.fsGroup is not None and host.capabilities.groups:
         groups.append(of_pod.fsGroup)
     capabilities = own.capabilities or m.core_v1.Capabilities()
     return Isolation(
-        hostname=host.node_name if pod.spec.hostNetwork else hostname(pod),
+        hostname=name,
         user=of_pod.runAsUser if own.runAsUser is None else own.runAsUser,
         group=of_pod.runAsGroup if own.runAsGroup is None else own.runAsGroup,
         groups=tuple(dict.fromkeys(groups)),
         read_only_root=bool(own.readOnlyRootFilesystem),
         capabilities_add=_names(capabilities.add),
         capabilities_drop=_names(capabilities.drop),
+        privileged=bool(own.privileged),
+        host_processes=bool(pod.spec.hostPID),
+        host_ipc=bool(pod.spec.hostIPC),
+        pod_processes=shares_processes(pod.spec),
+        processes_of=target if host.capabilities.privileged else "",
+        pod_ipc=host.capabilities.privileged and not pod.spec.hostIPC and has_company(pod.spec),
     )
 
 
 def _names(capabilities: list[str] | None) -> frozenset[str]:
     return frozenset(name.upper().removeprefix("CAP_") for name in capabilities or ())
-
-
-def hostname(pod: m.Pod) -> str:
-    """The pod's host name (pkg/kubelet/kubelet_pods.go: GeneratePodHostNameAndDomain)."""
-    assert pod.metadata is not None
-    assert pod.spec is not None
-    name = pod.spec.hostnameOverride or pod.spec.hostname or pod.metadata.name or ""
-    return name[:HOSTNAME_CHARS_MAX].rstrip("-.")
 
 
 def logs_directory(data_dir: Path) -> Path:

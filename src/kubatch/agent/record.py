@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kubatch.agent.facts import NOTHING_KNOWN, Memory
+from kubatch.agent.facts import NOTHING_KNOWN, ContainerFacts, Kind, Memory
+from kubatch.agent.vitals import Vitals
 from kubatch.agent.volumes import Mounted
 from kubatch.api import models as m
 from kubatch.runtime.protocol import Container, ContainerId, ContainerState
@@ -36,6 +37,11 @@ class PodRecord:
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
+    admitted: bool = False  # it was looked at, and taken in or refused
+    seen_at: datetime | None = None  # when it was taken in, until it runs
+    # Peak memory in bytes and CPU time in seconds of attempts that have ended.
+    spent: dict[ContainerId, tuple[int, float]] = field(default_factory=dict)
+    counted: set[ContainerId] = field(default_factory=set)  # attempts that metrics know
     failures: int = 0  # turns in a row that ended in an error
     # The status last written and what the API made of it: equal to both, nothing is to be written.
     written: m.PodStatus | None = None
@@ -43,7 +49,11 @@ class PodRecord:
     said: Said | None = None
     volumes: Mapping[str, Mounted] | None = None  # once they are set up
     released: bool = False  # they were removed
+    address: str = ""  # of its own, once it was put into the network of pods
     refresh_at: datetime | None = None  # when what volumes hold is compared with the API again
+    vitals: Vitals = field(default_factory=Vitals)
+    # Probes and hooks under way, by attempt and which of them it is.
+    tasks: dict[tuple[ContainerId, str], asyncio.Task[None]] = field(default_factory=dict)
     shown_by_volumes: object = None  # the pod's own fields that volumes may hold, as of then
 
     def learn(self, seen: Container) -> bool:
@@ -97,3 +107,19 @@ def by_pod(attempts: Iterable[Container]) -> dict[str, dict[ContainerId, Contain
     for attempt in attempts:
         found.setdefault(attempt.id.pod_uid, {})[attempt.id] = attempt
     return found
+
+
+def bare(attempts: Iterable[Container]) -> tuple[ContainerFacts, ...]:
+    """Containers whose pod is not known any more, as far as ending them goes."""
+    return tuple(
+        ContainerFacts(
+            f"{a.id.container}/{a.id.attempt}",
+            Kind.REGULAR,
+            m.Container(name=a.id.container),
+            "Never",
+            (),
+            (a,),
+            {},
+        )
+        for a in attempts
+    )

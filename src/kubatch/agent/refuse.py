@@ -5,12 +5,9 @@ A container never runs with something silently missing.
 
 from __future__ import annotations
 
+from kubatch.agent.api_access import is_given
 from kubatch.agent.facts import Capabilities
 from kubatch.api import models as m
-
-EPHEMERAL = (
-    "ephemeral containers are not supported yet; debug a copy of the pod (kubectl debug --copy-to)"
-)
 
 
 def refusal(
@@ -22,14 +19,13 @@ def refusal(
         or _sharing(container, pod, capabilities, runtime)
         or _identity(container, pod, capabilities, runtime)
         or _probes(container, capabilities, runtime)
-        or _restart_rules(container)
     )
 
 
 def _mounts(container: m.Container, capabilities: Capabilities, runtime: str) -> str | None:
     for mount in container.volumeMounts or ():
-        if capabilities.mounts:
-            break
+        if capabilities.mounts or is_given(mount):
+            continue
         return (
             f'volume "{mount.name}" cannot be mounted at {mount.mountPath}: the {runtime} runtime '
             "gives containers no file system of their own; remove the volumeMount or use a "
@@ -52,23 +48,29 @@ def _sharing(
     assert pod.spec is not None
     own = container.securityContext or m.SecurityContext()
     of_pod = pod.spec.securityContext or m.PodSecurityContext()
-    if own.privileged:
-        return f"privileged containers are not possible with the {runtime} runtime"
-    for name in ("hostPID", "hostIPC"):
-        if getattr(pod.spec, name):
-            return f"{name} is not possible with the {runtime} runtime; remove it"
-    if pod.spec.shareProcessNamespace and len(pod.spec.containers) > 1:
+    if not capabilities.privileged:
+        for name, asked in (
+            ("securityContext.privileged", own.privileged),
+            ("hostPID", pod.spec.hostPID),
+            ("hostIPC", pod.spec.hostIPC),
+            ("shareProcessNamespace", shares_processes(pod.spec)),
+        ):
+            if asked:
+                return f"{name} needs a node that runs as root; remove the field"
+    if pod.spec.hostPID and not own.privileged:
         return (
-            "shareProcessNamespace is not possible with more than one container: the "
-            f"{runtime} runtime gives each its own; remove the field"
+            "hostPID would let the container into every other pod; make it privileged, which "
+            "says so, or remove the field"
         )
-    if not capabilities.groups:
-        for name in ("fsGroup", "supplementalGroups"):
-            if getattr(of_pod, name):
-                return (
-                    f"securityContext.{name} needs a node that runs as root: the {runtime} "
-                    "runtime has only its own user's group; remove the field"
-                )
+    if own.procMount not in (None, "Default"):
+        return f"procMount {own.procMount} is not possible with the {runtime} runtime"
+    if of_pod.supplementalGroups and not capabilities.groups:
+        return (
+            "securityContext.supplementalGroups needs a node that runs as root: the "
+            f"{runtime} runtime has only its own user's group; remove the field"
+        )
+    if own.privileged:
+        return None
     for name in (own.capabilities.add if own.capabilities is not None else None) or ():
         if name.upper().removeprefix("CAP_") not in capabilities.capabilities:
             return (
@@ -76,6 +78,17 @@ def _sharing(
                 f"and kernel the {runtime} runtime's containers share"
             )
     return None
+
+
+def shares_processes(spec: m.PodSpec) -> bool:
+    """Whether containers of a pod are to see each other's processes."""
+    return bool(spec.shareProcessNamespace) and has_company(spec)
+
+
+def has_company(spec: m.PodSpec) -> bool:
+    """Whether more than one container of a pod may run at a time."""
+    sidecars = [c for c in spec.initContainers or () if c.restartPolicy == "Always"]
+    return len(spec.containers) + len(sidecars) > 1
 
 
 def _identity(
@@ -118,11 +131,4 @@ def _probes(container: m.Container, capabilities: Capabilities, runtime: str) ->
         for name in ("postStart", "preStop"):
             if getattr(container.lifecycle, name) is not None:
                 return f"lifecycle.{name} is not supported by the {runtime} runtime yet; remove it"
-    return None
-
-
-def _restart_rules(container: m.Container) -> str | None:
-    for rule in container.restartPolicyRules or ():
-        if rule.action != "Restart":
-            return f"restartPolicyRules action {rule.action} is not supported yet; use Restart"
     return None

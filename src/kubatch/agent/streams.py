@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from kubatch.client.protocol import (
     StreamFailed,
     StreamOptions,
 )
+from kubatch.runtime.pod_network import PodNetwork
 from kubatch.runtime.protocol import (
     ContainerId,
     ContainerNotFound,
@@ -44,9 +46,15 @@ class AgentStreams:
     """The PodStreams of the node whose data directory this is."""
 
     def __init__(
-        self, client: Client, runtime: Runtime, data_dir: Path, world: World | None = None
+        self,
+        client: Client,
+        runtime: Runtime,
+        data_dir: Path,
+        world: World | None = None,
+        network: PodNetwork | None = None,
     ) -> None:
         self._client = client
+        self._network = network
         self._containers = runtime
         self._runtime = runtime.name
         self._logs = logs_directory(data_dir)
@@ -108,11 +116,13 @@ class AgentStreams:
         return start
 
     async def port_forward(self, namespace: str, name: str) -> Dialer:
-        """Connect to ports of a pod, which are those of this machine."""
+        """Connect to ports of a pod; without a network of its own, to those of this machine."""
         pod = await self._client.get(PODS, namespace, name)
         if not await self._attempts_running(pod):
             raise NodeRefused(500, "", f'pod not found ("{name}_{namespace}")')
-        return dial
+        uid = (pod.metadata.uid if pod.metadata is not None else None) or ""
+        place = self._network.find(uid) if self._network is not None else None
+        return dial if place is None else partial(dial, namespace=place.namespace)
 
     async def _running(self, namespace: str, name: str, container: str) -> ContainerId:
         """The attempt that runs. It is the runtime that knows: a status may lag behind."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from kubatch.agent.env import EnvError, PodContext, Sources, field_value, resource_value
 from kubatch.api import models as m
+from kubatch.api.fields import quote
 from kubatch.api.models import core_v1
 
 DEFAULT_MODE = 0o644
@@ -28,6 +29,7 @@ class File:
 
     content: bytes
     mode: int
+    user: int | None = None  # whose it is, where we may give it away
 
 
 Files = Mapping[str, File]  # by path below the volume's root
@@ -183,27 +185,7 @@ def _downward_text(item: core_v1.DownwardAPIVolumeFile, inputs: Inputs) -> str:
         return field_value(inputs.pod, path, inputs.context)
     values = getattr(inputs.pod.metadata, path.partition(".")[2]) or {}
     # pkg/fieldpath/fieldpath.go: FormatMap
-    return "\n".join(f"{key}={_quoted(value)}" for key, value in sorted(values.items()))
-
-
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ESCAPES |= {"\v": "\\v", '"': '\\"', "\\": "\\\\"}
-
-
-def _quoted(text: str) -> str:
-    """As Go's %q."""
-    return '"' + "".join(_escaped(character) for character in text) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return "\n".join(f"{key}={quote(value)}" for key, value in sorted(values.items()))
 
 
 def _projected(source: core_v1.ProjectedVolumeSource, inputs: Inputs) -> Files:
@@ -234,19 +216,19 @@ def _part(part: core_v1.VolumeProjection, mode: int, inputs: Inputs) -> Files:
         token = inputs.tokens.get(wanted(part.serviceAccountToken))
         if token is None:
             raise VolumeError("failed to fetch token: this cluster issues no tokens")
-        return {part.serviceAccountToken.path: File(token.encode(), _token_mode(mode, inputs.pod))}
+        return {part.serviceAccountToken.path: _token_file(token.encode(), mode, inputs.pod)}
     kind = "clusterTrustBundle" if part.clusterTrustBundle is not None else "podCertificate"
     raise VolumeError(f"a projected volume cannot have a {kind} here")
 
 
-def _token_mode(mode: int, pod: m.Pod) -> int:
-    """Only for its user, where there is one (projected.go: collectData)."""
+def _token_file(token: bytes, mode: int, pod: m.Pod) -> File:
+    """Only for its user, where there is one (projected.go: collectData; util.FsUserFrom)."""
     assert pod.spec is not None
     security = pod.spec.securityContext
-    if security is not None and security.fsGroup is not None:
-        return 0o600
     users = {_user(c, security) for c in (*(pod.spec.initContainers or ()), *pod.spec.containers)}
-    return 0o600 if len(users) == 1 and None not in users else mode
+    user = users.pop() if len(users) == 1 else None
+    by_group = security is not None and security.fsGroup is not None
+    return File(token, mode if user is None and not by_group else 0o600, user)
 
 
 def _user(container: m.Container, of_pod: m.PodSecurityContext | None) -> int | None:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -29,22 +30,27 @@ def write(volume: Path, files: Files, now: datetime, suffix: str, group: int | N
         _check(path)
     shown = files
     if group is not None:  # pkg/volume/volume_linux.go: changeFilePermission
-        shown = {p: File(f.content, f.mode | _GROUP_READS) for p, f in files.items()}
-    _make_directory(volume, group)
-    current = _current(volume)
-    if current is not None and _read(current) == dict(shown):
-        _link(volume, shown)
+        shown = {p: replace(f, mode=f.mode | _GROUP_READS) for p, f in files.items()}
+    root = os.fspath(volume)
+    _make_directory(root, group)
+    current = _current(root)
+    if current is not None and _read(current) == {p: (f.content, f.mode) for p, f in shown.items()}:
+        _link(root, shown)
         return False
-    new = volume / f"..{now:%Y_%m_%d_%H_%M_%S}.{suffix}"
-    _make_directory(new, group)
+    new = f"..{now:%Y_%m_%d_%H_%M_%S}.{suffix}"
+    _make_directory(f"{root}/{new}", group)
     for path, file in shown.items():
-        _write_file(new, path, file, group)
-    link = volume / _NEW_DATA
-    link.unlink(missing_ok=True)
-    link.symlink_to(new.name)
-    os.replace(link, volume / _DATA)
-    _link(volume, shown)
-    _clear(volume, new.name, _tops(shown))
+        _write_file(f"{root}/{new}", path, file, group)
+    if current is None:
+        os.symlink(new, f"{root}/{_DATA}")
+        _link(root, shown)
+        return True
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{root}/{_NEW_DATA}")
+    os.symlink(new, f"{root}/{_NEW_DATA}")
+    os.replace(f"{root}/{_NEW_DATA}", f"{root}/{_DATA}")
+    _link(root, shown)
+    _clear(root, new, _tops(shown))
     return True
 
 
@@ -59,43 +65,51 @@ def _check(path: str) -> None:
         raise VolumeError(f"invalid path: must not start with '..': {path}")
 
 
-def _make_directory(path: Path, group: int | None) -> None:
-    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+def _make_directory(path: str, group: int | None) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o755)
     if group is not None:
         os.chown(path, -1, group)
-        path.chmod(0o2755)
+        os.chmod(path, 0o2755)
     else:
-        path.chmod(0o755)  # whatever the umask made of it
+        os.chmod(path, 0o755)  # whatever the umask made of it
 
 
-def _write_file(root: Path, path: str, file: File, group: int | None) -> None:
+def _write_file(root: str, path: str, file: File, group: int | None) -> None:
     directory = root
     for part in path.split("/")[:-1]:
-        directory /= part
+        directory = f"{directory}/{part}"
         _make_directory(directory, group)
-    fd = os.open(root / path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(fd, "wb") as opened:
-        opened.write(file.content)
-        if group is not None:
-            os.fchown(fd, -1, group)
-        os.fchmod(fd, file.mode)
-
-
-def _current(volume: Path) -> Path | None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(f"{root}/{path}", flags, 0o600)
     try:
-        return volume / os.readlink(volume / _DATA)
+        left = memoryview(file.content)
+        while left:
+            left = left[os.write(fd, left) :]
+        user = file.user if os.geteuid() == 0 else None  # else the one user there is has it
+        if group is not None or user is not None:
+            os.fchown(fd, -1 if user is None else user, -1 if group is None else group)
+        os.fchmod(fd, file.mode)
+    finally:
+        os.close(fd)
+
+
+def _current(volume: str) -> str | None:
+    try:
+        return f"{volume}/{os.readlink(f'{volume}/{_DATA}')}"
     except OSError:
         return None
 
 
-def _read(root: Path) -> dict[str, File]:
+def _read(root: str) -> dict[str, tuple[bytes, int]]:
+    """Content and mode of every file."""
     found = {}
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder, name)
             with contextlib.suppress(OSError):
                 mode = path.stat().st_mode & 0o7777
-                found[str(path.relative_to(root))] = File(path.read_bytes(), mode)
+                found[str(path.relative_to(root))] = path.read_bytes(), mode
     return found
 
 
@@ -103,13 +117,13 @@ def _tops(files: Files) -> set[str]:
     return {path.split("/")[0] for path in files}
 
 
-def _link(volume: Path, files: Files) -> None:
+def _link(volume: str, files: Files) -> None:
     for top in _tops(files):
-        if not (volume / top).is_symlink():
-            (volume / top).symlink_to(f"{_DATA}/{top}")
+        if not os.path.islink(f"{volume}/{top}"):
+            os.symlink(f"{_DATA}/{top}", f"{volume}/{top}")
 
 
-def _clear(volume: Path, current: str, tops: Iterable[str]) -> None:
+def _clear(volume: str, current: str, tops: Iterable[str]) -> None:
     """Remove the links of files that are no more, and older versions."""
     kept = {_DATA, current, *tops}
     for entry in list(os.scandir(volume)):

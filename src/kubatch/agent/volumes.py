@@ -12,15 +12,17 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from kubatch.agent import volume_files
+from kubatch.agent.api_access import is_given_volume
 from kubatch.agent.env import PodContext, Sources
 from kubatch.agent.host_paths import give_to_group, host_path
+from kubatch.agent.refuse import has_company
 from kubatch.agent.volume_files import Inputs, TokenWanted, VolumeError
 from kubatch.agent.volume_writer import write
 from kubatch.api import models as m
@@ -43,6 +45,7 @@ TOKEN_SHARE = 0.8
 TOKEN_AGE_MAX = timedelta(hours=24)
 # A pod's `kube-api-access` volume, and every other that holds secrets, stays off the disk here.
 MEMORY = Path("/dev/shm")
+_OWNER = ".of"  # says whose directory in memory it is
 
 T = TypeVar("T")
 # Namespace and name of the account, and what is asked for; the answer's status has the token.
@@ -82,6 +85,7 @@ class Volumes:
         self._memory: Path | None = None
         if memory is not None and _made_private(path := memory_directory(directory.parent, memory)):
             self._memory = path
+            _remove_orphans(path)
         self._tokens: dict[tuple[str, TokenWanted], tuple[str, datetime]] = {}
 
     def directory(self, uid: str) -> Path:
@@ -95,6 +99,8 @@ class Volumes:
         mounted: dict[str, Mounted] = {}
         problems: list[str] = []
         for volume in used(pod):
+            if self._issue is None and is_given_volume(volume):
+                continue  # there is no API to reach
             try:
                 mounted[volume.name] = await self._set_up(pod, volume)
             except _NotProcessed as error:
@@ -111,6 +117,8 @@ class Volumes:
         for volume in used(pod):
             if not volume_files.made_of_files(volume):
                 continue
+            if self._issue is None and is_given_volume(volume):
+                continue
             try:
                 await self._write(pod, volume)
             except (VolumeError, OSError) as error:
@@ -121,9 +129,20 @@ class Volumes:
         """Remove everything of a pod."""
         for key in [key for key in self._tokens if key[0] == uid]:
             del self._tokens[key]
-        for root in self._roots():
-            if (root / uid).exists():
-                await asyncio.to_thread(shutil.rmtree, root / uid, ignore_errors=True)
+        found = [root / uid for root in self._roots() if (root / uid).exists()]
+        if found:
+            await asyncio.to_thread(_remove, found)
+
+    def shared_memory(self, pod: m.Pod) -> Path | None:
+        """What a pod's containers have in common at /dev/shm; None: each has its own."""
+        assert pod.spec is not None
+        if self._memory is None or pod.spec.hostIPC or not has_company(pod.spec):
+            return None
+        path = self._place(pod, "shm", in_memory=True).parent.with_name("shm")
+        if not path.is_dir():
+            path.mkdir()
+            path.chmod(0o1777)
+        return path
 
     def sweep(self, kept: set[str]) -> None:
         """Remove what is left of pods that are no more."""
@@ -137,6 +156,7 @@ class Volumes:
         self.sweep(set())
         if self._memory is not None:
             with contextlib.suppress(OSError):
+                (self._memory / _OWNER).unlink(missing_ok=True)
                 self._memory.rmdir()
 
     def _roots(self) -> list[Path]:
@@ -150,9 +170,13 @@ class Volumes:
         base = self.directory(_uid(pod))
         if in_memory and self._memory is not None:
             base = self._memory / _uid(pod)
-        for path in (base.parent, base, base / "volumes"):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return base / "volumes" / name
+            if not (owner := self._memory / _OWNER).exists():
+                owner.write_text(str(self._directory.parent))
+        folder = base / "volumes"
+        if not folder.is_dir():
+            for path in (base.parent, base, folder):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder / name
 
     # ----- one volume
 
@@ -313,6 +337,11 @@ class Volumes:
         return token
 
 
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class _NotProcessed(Exception):
     """A volume could not even be understood: the kubelet words this in its own way."""
 
@@ -335,7 +364,9 @@ def fs_group(pod: m.Pod) -> int | None:
     """The group that the pod's volumes belong to."""
     assert pod.spec is not None
     security = pod.spec.securityContext
-    return None if security is None else security.fsGroup
+    if security is None or os.geteuid() != 0:
+        return None  # all is ours, and so the one user's who runs as us
+    return security.fsGroup
 
 
 def _group_policy(pod: m.Pod) -> str:
@@ -360,9 +391,17 @@ def _is_of_one_run(pod: m.Pod, name: str) -> bool:
     assert spec is not None
     containers = (*(spec.initContainers or ()), *spec.containers)
     users = [c for c in containers for mount in c.volumeMounts or () if mount.name == name]
-    if len(users) != 1 or spec.restartPolicy != "Never":
+    if len(users) != 1 or spec.restartPolicy != "Never" or users[0].restartPolicy is not None:
         return False
-    return users[0].restartPolicy is None and not users[0].restartPolicyRules
+    # A rule of one container may start all of them again, and variables may come from a file in it.
+    return not any(
+        c.restartPolicyRules
+        or any(
+            var.valueFrom is not None and var.valueFrom.fileKeyRef is not None
+            for var in c.env or ()
+        )
+        for c in containers
+    )
 
 
 def _is_for_node(spec: m.PersistentVolumeSpec, node: str) -> bool:
@@ -385,6 +424,19 @@ def memory_directory(data_dir: Path, memory: Path = MEMORY) -> Path:
     """Where the agent with an existing data directory keeps what must not be on a disk."""
     info = data_dir.stat()
     return memory / f"kubatch-{info.st_dev:x}-{info.st_ino:x}"
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what servers left in memory whose data directory is gone; `path` is our own."""
+    for other in path.parent.glob("kubatch-*"):
+        try:
+            info, of = other.lstat(), Path((other / _OWNER).read_text())
+        except OSError:
+            continue
+        if other == path or info.st_uid != os.geteuid() or not stat.S_ISDIR(info.st_mode):
+            continue
+        if not of.is_dir() or memory_directory(of, path.parent) != other:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _made_private(path: Path) -> bool:

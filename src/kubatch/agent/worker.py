@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec import structs
 
 from kubatch.agent import facts as facts_of
-from kubatch.agent.decide import (
+from kubatch.agent.commands import (
     Command,
     DeletePod,
     Emit,
@@ -21,26 +21,33 @@ from kubatch.agent.decide import (
     PodDecision,
     ReleaseVolumes,
     RemoveContainer,
+    RunPreStop,
     SetUpVolumes,
     Signal,
     StartContainer,
-    bury,
-    decide,
 )
+from kubatch.agent.decide import decide
+from kubatch.agent.ending import bury
 from kubatch.agent.env import References, Sources, references
 from kubatch.agent.facts import (
     ContainerFacts,
-    Kind,
     MountTrouble,
     PodFacts,
     Problem,
     VolumesState,
 )
+from kubatch.agent.gate import Gate
+from kubatch.agent.life import Life
 from kubatch.agent.logs import message_from_log
-from kubatch.agent.pod_files import hosts, lay_out, message, node_hosts
-from kubatch.agent.prepare import Host, hostname, log_path, pod_log_directory, prepare
-from kubatch.agent.record import PodRecord, Said
+from kubatch.agent.places import Places
+from kubatch.agent.pod_files import lay_out, message, rewrite_hosts, texts
+from kubatch.agent.prepare import Host, log_path, pod_log_directory, prepare
+from kubatch.agent.record import PodRecord, Said, bare
+from kubatch.agent.services import Services
 from kubatch.agent.status import is_terminal
+from kubatch.agent.targets import not_followed
+from kubatch.agent.unenforced import Unenforced
+from kubatch.agent.vitals import is_plain
 from kubatch.agent.volumes import Volumes, changes
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError
@@ -82,10 +89,19 @@ class PodWorker:
         recorder: Recorder,
         host: Host,
         volumes: Volumes | None = None,
+        services: Services | None = None,
         *,
+        life: Life,
         settle: float,
+        gate: Gate | None = None,
+        places: Places | None = None,
     ) -> None:
+        self._places = places or Places(None, recorder)
+        self._life = life
+        self._gate = gate  # None: whoever comes is taken in
+        self._unenforced = Unenforced()
         self._volumes = volumes  # None: the runtime mounts nothing
+        self._services = services  # None: containers are told of none
         self._client = client
         self._runtime = runtime
         self._world = world
@@ -100,23 +116,31 @@ class PodWorker:
         """Do all that can be done now; when to come back. Raises ApiError, RuntimeUnavailable."""
         self._under_way += 1
         try:
+            if not record.admitted and self._gate is not None:
+                await self._gate.admit(record)
             wake_at = await self._turn(record)
+            await self._places.clear_up(record)
             return await self._refreshed(record, wake_at)
         finally:
             self._under_way -= 1
 
     async def _turn(self, record: PodRecord) -> datetime | None:
+        if self._is_done(record):
+            record.wanted.clear()
+            return None
         started = False
         while True:
             record.wanted.clear()
             facts, decision = self._decide(record)
             record.memory = decision.memory
+            self._life.follow(record, facts, stopping=decision.memory.stopping is not None)
             record.said = Said(decision.because, self._world.now(), decision.wake_at)
             for command in decision.commands:
                 await self._carry_out(record, facts, command)
             if any(isinstance(c, StartContainer) for c in decision.commands):
-                started = True
-                continue  # what to show depends on how it went
+                # What to show depends on how it went; where nothing else does, on how it ends.
+                started = not self._only_ends(record, decision) or await self._settle(record)
+                continue
             if SetUpVolumes() in decision.commands:
                 continue
             if not record.needs(decision.status):
@@ -129,11 +153,29 @@ class PodWorker:
             if not await self._write(record, status) or not is_terminal(status.phase or ""):
                 return decision.wake_at
 
+    def _only_ends(self, record: PodRecord, decision: PodDecision) -> bool:
+        """Whether what was started has nothing before it but its end."""
+        spec = record.pod.spec if record.pod is not None else None
+        return spec is not None and decision.wake_at is None and is_plain(spec)
+
+    def _is_done(self, record: PodRecord) -> bool:
+        """Whether the pod has ended and was cleared up: only others' writes are still to come."""
+        pod = record.pod
+        if pod is None or record.gone or record.attempts or record.tasks:
+            return False
+        assert pod.metadata is not None
+        return (
+            pod.status is not None
+            and is_terminal(pod.status.phase or "")
+            and self._volumes_of(record) in (VolumesState.NONE, VolumesState.RELEASED)
+            and pod.metadata.deletionTimestamp is None
+        )
+
     def _decide(self, record: PodRecord) -> tuple[PodFacts | None, PodDecision]:
         now = self._world.now()
         if record.gone or record.pod is None:
             left = frozenset(record.attempts)
-            containers = _bare(record.attempts.values())
+            containers = bare(record.attempts.values())
             return None, bury(containers, left, record.memory.stopping, now)
         self._read_tails(record)
         facts = facts_of.read(
@@ -144,6 +186,8 @@ class PodWorker:
             runtime=self._host.runtime_name,
             tails=record.tails,
             volumes=self._volumes_of(record),
+            vitals=record.vitals,
+            pod_ip=self._places.address_of(record.pod),
         )
         return facts, decide(facts, now)
 
@@ -153,7 +197,9 @@ class PodWorker:
         assert record.pod.spec is not None
         assert record.pod.metadata is not None
         meta = record.pod.metadata
-        for spec in (*(record.pod.spec.initContainers or ()), *record.pod.spec.containers):
+        own = record.pod.spec
+        added = own.ephemeralContainers or ()
+        for spec in (*(own.initContainers or ()), *own.containers, *added):
             falls_back = spec.terminationMessagePolicy == "FallbackToLogsOnError"
             for id, attempt in record.attempts.items():
                 if id.container != spec.name or id in record.tails:
@@ -179,6 +225,9 @@ class PodWorker:
                 except ContainerNotFound:
                     record.lost(command.id)
                     record.wanted.set()
+            case RunPreStop():
+                assert facts is not None
+                self._life.begin_pre_stop(record, command.container, facts.full_name)
             case SetUpVolumes():
                 await self._set_up_volumes(record)
             case ReleaseVolumes():
@@ -199,11 +248,15 @@ class PodWorker:
         container = command.container
         wanted = references(container.spec)
         sources = await self._sources(facts.namespace, wanted) if wanted else Sources()
+        if self._services is not None:
+            await self._services.synced()
+            sources = replace(sources, services=self._services.variables_for(facts.pod))
         now = self._world.now()
         id = ContainerId(facts.uid, container.name, command.attempt)
+        host = await self._places.enter(record, self._host)
         more = self._lay_out(facts, container.spec, id)
         spec = prepare(
-            facts, container.spec, command.attempt, sources, self._host, now, record.volumes, more
+            facts, container.spec, command.attempt, sources, host, now, record.volumes, more
         )
         told = self._telling(record, container)
         image = container.spec.image or ""
@@ -225,6 +278,9 @@ class PodWorker:
             told("Warning", "Failed", f"Error: {seen.message}")
         else:
             told("Normal", "Started", "Container started")
+            if why := not_followed(facts, container.name, self._host.capabilities):
+                told("Warning", "TargetNotFollowed", why)
+            self._life.begin_post_start(record, container, id, facts.full_name)
 
     async def _sources(self, namespace: str, wanted: References) -> Sources:
         config_maps: dict[str, m.ConfigMap] = {}
@@ -254,6 +310,7 @@ class PodWorker:
             pass
         record.attempts.pop(command.id, None)
         record.tails.pop(command.id, None)
+        record.vitals.forget(command.id)
         if command.with_log and facts is not None:
             id = command.id
             _unlink(log_path(self._host.logs, facts, id.container, id.attempt))
@@ -314,9 +371,21 @@ class PodWorker:
         """The files of one attempt that are no volume's."""
         if self._volumes is None:
             return ()
+        self._unenforced.look(facts.pod)
         directory = self._volumes.directory(facts.uid)
-        text = hosts(facts.pod, hostname(facts.pod), self._host.address, node_hosts())
-        return lay_out(directory, container, id, text)
+        found = lay_out(directory, container, id, *self._texts(facts.pod))
+        memory = self._volumes.shared_memory(facts.pod)
+        return found if memory is None else (*found, Mount("/dev/shm", memory))
+
+    def _texts(self, pod: m.Pod) -> tuple[str, str | None]:
+        names = self._services.lines_for(pod) if self._services is not None else ""
+        own = self._places.address_of(pod)
+        return texts(pod, own or self._host.address, names, own_network=own is not None)
+
+    def rename(self, record: PodRecord) -> None:
+        """Bring a pod's /etc/hosts up to date, where it has one."""
+        if self._volumes is not None and record.pod is not None and not record.released:
+            rewrite_hosts(self._volumes.directory(record.uid), self._texts(record.pod)[0])
 
     # ----- the API
 
@@ -405,22 +474,6 @@ def _ran_and_failed(attempt: Container) -> bool:
         attempt.state is ContainerState.EXITED
         and attempt.exit_code != 0
         and attempt.reason != "StartError"
-    )
-
-
-def _bare(attempts: Iterable[Container]) -> tuple[ContainerFacts, ...]:
-    """Containers whose pod is not known any more, as far as ending them goes."""
-    return tuple(
-        ContainerFacts(
-            f"{a.id.container}/{a.id.attempt}",
-            Kind.REGULAR,
-            m.Container(name=a.id.container),
-            "Never",
-            (),
-            (a,),
-            {},
-        )
-        for a in attempts
     )
 
 

@@ -45,26 +45,45 @@ def parse_json(data: bytes) -> Unmarshalled:
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Malformed(str(error)) from None
+        text = mended(data)
+        if text == data:
+            raise Malformed(str(error)) from None
+        return parse_json(text)
     if not isinstance(value, dict):
         raise Malformed("the body is not an object")
     # Every member as written ends its name with `":`, and the fast parser keeps one of each name.
-    # So equal counts mean no duplicates; more may also mean such text inside a string.
-    if data.count(b'":') == _count_members(value) and not _SPACED_COLON.search(data):
+    # Written again, the value has as many, unless there were duplicates. Inside strings the two
+    # texts agree but for characters escaped by number; between quote and colon, but for spaces.
+    if (
+        b"\\u" not in data
+        and data.count(b'":') == msgspec.json.encode(value).count(b'":')
+        and not _SPACED_COLON.search(data)
+    ):
         return Unmarshalled(value)
     return _with_duplicates(data)
 
 
-def _count_members(value: dict[str, Any] | list[Any]) -> int:
-    children: Any = value
-    count = 0
-    if type(value) is dict:
-        children = value.values()
-        count = len(value)
-    for child in children:
-        if type(child) is dict or type(child) is list:
-            count += _count_members(child)
-    return count
+def mended(data: bytes) -> bytes:
+    """JSON text with U+FFFD for what is no character: no UTF-8, half surrogate pairs.
+
+    (encoding/json/decode.go: unquoteBytes, which takes one byte at a time.) Outside of strings
+    U+FFFD is as wrong as what it replaces.
+    """
+    text = _NO_CHARACTER.sub("\ufffd", data.decode(errors="surrogateescape"))
+    return _ESCAPE.sub(_whole_escape, text).encode()
+
+
+_NO_CHARACTER = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(
+    r"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)",
+    re.DOTALL,
+)
+
+
+def _whole_escape(found: re.Match[str]) -> str:
+    lone = found[1] is None and len(found[0]) == len(r"\ud800")
+    return r"\ufffd" if lone else found[0]
 
 
 def _with_duplicates(data: bytes) -> Unmarshalled:

@@ -159,16 +159,12 @@ def _requirement(key: str, operator: str, values: tuple[str, ...]) -> Requiremen
 
 
 def _wrong_values(operator: str, values: tuple[str, ...]) -> list[str]:
-    shown = show(list(values))
     if operator in ("in", "notin") and not values:
-        return [
-            f"values: Invalid value: {shown}: for 'in', 'notin' operators, values set can't be "
-            "empty"
-        ]
+        return ["values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty"]
     if operator in ("exists", "!") and values:
         return [
-            f"values: Invalid value: {shown}: values set must be empty for exists and does not "
-            "exist"
+            f"values: Invalid value: {show(list(values))}: values set must be empty for exists and "
+            "does not exist"
         ]
     if operator in ("gt", "lt") and _int64(values[0]) is None:
         return [

@@ -252,18 +252,30 @@ def total(quota: ResourceQuota, contents: Iterable[tuple[Resource[Any], Sequence
     return {name: quantity.summed(found) for name, found in amounts.items()}
 
 
-def refusal(quota: ResourceQuota, resource: Resource[Any], obj: Any, others: Sequence[Any]) -> str:
-    """Why one more object is too much for a quota; "" when it is not."""
+def refusal(
+    quota: ResourceQuota,
+    resource: Resource[Any],
+    obj: Any,
+    others: Sequence[Any],
+    old: Any = None,
+) -> str:
+    """Why one more object is too much for a quota, or what an object has become; "": it is not.
+
+    `others` is what there is beside the object and what it was before, `old`.
+    """
     spec = quota.spec
     if spec is None or not spec.hard or not in_scope(quota, resource, obj):
         return ""
     name = (quota.metadata.name if quota.metadata is not None else None) or ""
-    if resource is PODS and (silent := _unspecified(spec.hard, obj)):
+    if resource is PODS and old is None and (silent := _unspecified(spec.hard, obj)):
         return f"failed quota: {name}: must specify {silent}"
     asked = {k: v for k, v in of(resource, obj).items() if k in spec.hard}
+    if old is not None and in_scope(quota, resource, old):
+        before = of(resource, old)
+        asked = {k: quantity.summed([v, _negative(before.get(k, "0"))]) for k, v in asked.items()}
     if not asked:
         return ""
-    used = total(quota, [(resource, others)])
+    used = total(quota, [(resource, others if old is None else [*others, old])])
     over = [
         k
         for k, v in sorted(asked.items())
@@ -276,6 +288,10 @@ def refusal(quota: ResourceQuota, resource: Resource[Any], obj: Any, others: Seq
         f"exceeded quota: {name}, requested: {_listed(asked, over)}, used: {_listed(used, over)}, "
         f"limited: {_listed(spec.hard, over)}"
     )
+
+
+def _negative(amount: str) -> str:
+    return amount[1:] if amount.startswith("-") else f"-{amount}"
 
 
 def _listed(amounts: Mapping[str, str], names: Iterable[str]) -> str:

@@ -15,12 +15,37 @@ from kubatch.api.json_text import TYPE_META, go_kind
 
 # Values a YAML document may stand for, aliases written out: more is an attack.
 YAML_VALUES_MAX = 1_000_000
+# The same of its characters, where a long text is one value; a longer document may have twice its
+# own length.
+YAML_CHARACTERS_MAX = 16 * 1024 * 1024
+# Nodes of a request's document. Nobody else is served while it is read, and each takes some time;
+# the largest definitions that people write have a third of it.
+YAML_NODES_MAX = 100_000
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.1 as sigs.k8s.io/yaml reads it: no timestamps, no base 60, y and n are booleans."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def __init__(self, data: bytes, nodes_max: int | None) -> None:
+        super().__init__(data)
+        self._left = nodes_max
+        self._merged = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Called for each node; it has nothing else to do here."""
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise yaml.YAMLError("the document has too many values")
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put in what `<<` names; also that can be asked for again and again."""
+        self._merged += len(node.value)
+        if self._merged > YAML_VALUES_MAX:
+            raise yaml.YAMLError("document contains excessive aliasing")
+        super().flatten_mapping(node)
 
 
 # No field holds a longer number, and Python refuses thousands of digits.
@@ -52,7 +77,7 @@ def parse_yaml(data: bytes) -> Unmarshalled:
 
     Raises Malformed.
     """
-    first, *others = [*_documents(data)] or [Unmarshalled(None)]  # type: ignore[arg-type]
+    first, *others = [*_documents(data, YAML_NODES_MAX)] or [Unmarshalled(None)]  # type: ignore[arg-type]
     if others:
         raise Malformed("error converting YAML to JSON: yaml: expected a single document")
     return _object(first)
@@ -63,7 +88,7 @@ def parse_manifests(data: bytes) -> Iterator[Unmarshalled]:
 
     Raises Malformed.
     """
-    for read in _documents(data):
+    for read in _documents(data, None):
         if read.value is None:
             continue
         document = _object(read)
@@ -82,12 +107,12 @@ def _object(read: Unmarshalled) -> Unmarshalled:
     return read
 
 
-def _documents(data: bytes) -> Iterator[Unmarshalled]:
+def _documents(data: bytes, nodes_max: int | None) -> Iterator[Unmarshalled]:
     try:
-        loader = _Loader(data)
+        loader = _Loader(data, nodes_max)
         try:
             while loader.check_node():
-                reader = _YamlReader(loader)
+                reader = _YamlReader(loader, max(YAML_CHARACTERS_MAX, 2 * len(data)))
                 value = reader.value(loader.get_node())
                 yield Unmarshalled(value, reader.duplicates)
         finally:
@@ -99,9 +124,10 @@ def _documents(data: bytes) -> Iterator[Unmarshalled]:
 class _YamlReader:
     """Builds JSON values from YAML nodes."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, characters_max: int) -> None:
         self._loader = loader
         self._values = 0
+        self._characters_left = characters_max
         self.duplicates: list[str] = []
 
     def value(self, node: yaml.Node) -> Any:
@@ -128,6 +154,9 @@ class _YamlReader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         text: str = node.value
+        self._characters_left -= len(text)
+        if self._characters_left < 0:
+            raise yaml.YAMLError("document contains excessive aliasing")
         match node.tag.rpartition(":")[2]:
             case "null":
                 return None

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import kubatch
 from kubatch.cli.main import Refused
 from kubatch.runtime.protocol import Runtime
 from kubatch.settings import Settings
 from kubatch.store.protocol import Store
+
+if TYPE_CHECKING:
+    from kubatch.network.pods import BridgedPods
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,62 @@ def make_runtime(settings: Settings) -> Runtime:
     )
 
 
+def make_pod_network(settings: Settings) -> BridgedPods | None:
+    """The network of pods, where it is asked for. Raises Refused."""
+    if not settings.agent:
+        return None
+    from kubatch.network.pods import BridgedPods, in_use, plugin_folder, unavailable
+
+    if settings.network != "pod":
+        if in_use(settings.data_dir):
+            raise Refused(
+                "--network host: pods that still run here have addresses of their own; "
+                "use --network pod until they have ended"
+            )
+        return None
+    from ipaddress import IPv4Network
+
+    why = unavailable(os.environ)
+    if why:
+        raise Refused(f"--network pod: {why}; or use --network host")
+    plugins = plugin_folder(os.environ)
+    return BridgedPods(settings.data_dir, IPv4Network(settings.pod_cidr), plugins)
+
+
+def image_map(path: str | None) -> Path | None:
+    """The user's image map, which says what it must. Raises Refused."""
+    from kubatch.runtime.images import ImageMapError, load_image_map
+
+    if path is None:
+        return None
+    found = Path(path).absolute()
+    try:
+        load_image_map(found)
+    except ImageMapError as error:
+        raise Refused(str(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"cannot read the image map {path}: {error}") from None
+    return found
+
+
+def audit_policy(path: str | None, audit_log: str | None) -> Path | None:
+    """The user's audit policy, which says what it must. Raises Refused."""
+    from kubatch.server.audit_policy import AuditPolicyError, read
+
+    if path is None:
+        return None
+    if audit_log is None:
+        raise Refused("--audit-policy says what goes into an audit log: it needs --audit-log")
+    found = Path(path).absolute()
+    try:
+        read(found.read_bytes())
+    except AuditPolicyError as error:
+        raise Refused(f"the audit policy {path} cannot be used: {error}") from None
+    except OSError as error:
+        raise Refused(f"cannot read the audit policy {path}: {error.strerror}") from None
+    return found
+
+
 def _own_state(settings: Settings) -> list[Path]:
     """What no container may see, even where it could read it."""
     from kubatch.agent.volumes import memory_directory
@@ -80,6 +139,10 @@ def data_directory(path: Path) -> Iterator[None]:
     """Make the directory, for its owner alone, and hold it against a second server."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A directory that the user made may be open to others; what is in it is not.
+        for part in ("logs", "pods", "runtime"):
+            (path / part).mkdir(exist_ok=True)
+            (path / part).chmod(0o700)
         handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Refused(f"cannot use the data directory {path}: {error.strerror}") from None
@@ -101,10 +164,12 @@ def data_directory(path: Path) -> Iterator[None]:
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run on uvloop."""
+    """Run on uvloop, with a garbage collector that leaves stored objects alone."""
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    from kubatch.cli.garbage import tuned
+
+    with tuned(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
 

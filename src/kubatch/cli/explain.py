@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from kubatch.api import resource as table
 from kubatch.api.errors import ApiError
 from kubatch.api.models import Pod
-from kubatch.api.resource import JOBS, PODS, Resource
+from kubatch.api.resource import JOBS, PODS
 from kubatch.cli import connect
-from kubatch.cli.assemble import default_data_dir, fail, run_loop, set_up_logging
-from kubatch.cli.main import EXIT_FAILED, Refused
+from kubatch.cli.assemble import fail, run_loop, set_up_logging
+from kubatch.cli.main import EXIT_FAILED
+from kubatch.cli.subject import Subject, find
 from kubatch.client.http import HttpClient, Unreachable
 from kubatch.client.kubeconfig import Endpoint
 from kubatch.controllers.job.names import JOB_NAME_LABEL
@@ -26,19 +23,6 @@ from kubatch.world import World
 
 PODS_SHOWN_MAX = 5
 _ENDED = ("Succeeded", "Failed")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is asked about."""
-
-    resource: Resource[Any]
-    namespace: str | None
-    name: str
-
-    def __str__(self) -> str:
-        where = f" in namespace {self.namespace}" if self.namespace else ""
-        return f"{self.resource.singular}/{self.name}{where}"
 
 
 def explain(
@@ -52,41 +36,8 @@ def explain(
 ) -> int:
     """Print the explanation; the exit code."""
     set_up_logging(verbose)
-    resource, name = _parse(what)
-    if data_dir is not None:
-        kubeconfig = str(_kubeconfig_of(Path(data_dir)))
-    elif kubeconfig is None and not os.environ.get("KUBECONFIG"):
-        usual = default_data_dir() / "kubeconfig"
-        kubeconfig = str(usual) if usual.is_file() else None
-    where = connect.endpoint(kubeconfig, context)
-    space = (namespace or where.namespace) if resource.namespaced else None
-    return run_loop(_explain(where, Subject(resource, space, name), data_dir))
-
-
-def _kubeconfig_of(directory: Path) -> Path:
-    path = directory / "kubeconfig"
-    if not path.is_file() and (directory / "pki").is_dir():
-        raise Refused(
-            f"the kubeconfig of the server on {directory} is not in it; name it with --kubeconfig"
-        )
-    if not path.is_file():
-        raise Refused(
-            f"{directory} holds no kubeconfig: no server has run on it; "
-            f"start one with kubatch up --data-dir {directory}"
-        )
-    return path
-
-
-def _parse(what: str) -> tuple[Resource[Any], str]:
-    kind, slash, name = what.partition("/")
-    if not slash or not name:
-        raise Refused(f"{what}: name what to explain as KIND/NAME, for example job/import")
-    plural, _, group = kind.lower().partition(".")
-    for resource in table.RESOURCES:
-        names = (resource.plural, resource.singular, *resource.short_names)
-        if plural in names and group in ("", resource.group):
-            return resource, name
-    raise Refused(f"{kind}: there is no such kind")
+    subject, where = find(what, namespace, kubeconfig, context, data_dir)
+    return run_loop(_explain(where, subject, data_dir))
 
 
 async def _explain(where: Endpoint, subject: Subject, data_dir: str | None) -> int:

@@ -30,6 +30,19 @@ def main() -> None:
 
 
 RUNTIMES = click.Choice(["auto", "process", "sandbox"])
+NETWORK = click.option(
+    "--network", type=click.Choice(["host", "pod"]), default="host", show_default=True,
+    help="Whether pods have the host's network, or each an address of its own (as root).",
+)  # fmt: skip
+EVICTION_HARD = (
+    "Below what a pod is ended to save the others, as SIGNAL<QUANTITY or SIGNAL<SHARE%, separated "
+    "by commas; none: never. Signals: memory.available, nodefs.available, nodefs.inodesFree, "
+    "pid.available. [default: memory.available<100Mi,nodefs.available<100Mi,nodefs.inodesFree<1%]"
+)
+IMAGE_MAP = click.option(
+    "--image-map", type=click.Path(dir_okay=False),
+    help="A file that says what images of yours mean, in the form of kubatch/runtime/images.yaml.",
+)  # fmt: skip
 
 
 @main.command()
@@ -39,16 +52,19 @@ RUNTIMES = click.Choice(["auto", "process", "sandbox"])
 )  # fmt: skip
 @click.option("--timeout", metavar="DURATION", help="Give up after this long: 90s, 10m, 1h30m.")
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
+@NETWORK
 @click.option(
     "--data-dir", type=click.Path(file_okay=False),
     help="Keep state and logs here; without it nothing is left behind.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print the Jobs at the end.")
 @click.option("-n", "--namespace", default="default", show_default=True)
+@IMAGE_MAP
 @click.option("-v", "--verbose", count=True, help="Say more: -v decisions, -vv everything.")
 def run(
-    filenames: tuple[str, ...], timeout: str | None, runtime: str, data_dir: str | None,
-    output: str | None, namespace: str, verbose: int,
+    filenames: tuple[str, ...], timeout: str | None, runtime: str, network: str,
+    data_dir: str | None,
+    output: str | None, namespace: str, image_map: str | None, verbose: int,
 ) -> None:  # fmt: skip
     """Run Jobs here and now, follow them, and exit with their result.
 
@@ -62,9 +78,11 @@ def run(
             filenames,
             timeout=timeout,
             runtime=runtime,
+            network=network,
             data_dir=data_dir,
             output=output,
             namespace=namespace,
+            image_map=image_map,
             verbose=verbose,
         )
     )
@@ -83,19 +101,32 @@ def run(
 )  # fmt: skip
 @click.option("--store", default="sqlite", show_default=True, metavar="sqlite|memory")
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
+@NETWORK
 @click.option("--node-name", default="", help="The node's name. [default: the host's name]")
 @click.option("--no-agent", is_flag=True, help="Run no pods here.")
 @click.option("--no-controllers", is_flag=True, help="Only store what clients write.")
 @click.option("--no-scheduler", is_flag=True, help="Leave pods unassigned.")
+@click.option("--no-proxy", is_flag=True, help="Do not serve the addresses of Services.")
+@click.option(
+    "--max-pods", type=click.IntRange(min=1), default=110, show_default=True,
+    help="How many pods run here at once; more wait.",
+)  # fmt: skip
+@click.option("--eviction-hard", metavar="LIST", help=EVICTION_HARD)
+@IMAGE_MAP
 @click.option(
     "--audit-log", type=click.Path(dir_okay=False),
     help="Write one line of JSON for each request to this file.",
 )  # fmt: skip
+@click.option(
+    "--audit-policy", type=click.Path(dir_okay=False),
+    help="What the audit log tells: an audit.k8s.io/v1 Policy. [default: Metadata of all]",
+)  # fmt: skip
 @click.option("-v", "--verbose", count=True, help="Say more: -v decisions, -vv everything.")
 def up(
     data_dir: str | None, address: str, port: int, kubeconfig: str | None, store: str,
-    runtime: str, node_name: str, no_agent: bool, no_controllers: bool, no_scheduler: bool,
-    audit_log: str | None, verbose: int,
+    runtime: str, network: str, node_name: str, no_agent: bool, no_controllers: bool,
+    no_scheduler: bool, no_proxy: bool, max_pods: int, eviction_hard: str | None,
+    image_map: str | None, audit_log: str | None, audit_policy: str | None, verbose: int,
 ) -> None:  # fmt: skip
     """Serve the Kubernetes batch API until SIGTERM or Ctrl-C.
 
@@ -111,11 +142,17 @@ def up(
             kubeconfig=kubeconfig,
             store=store,
             runtime=runtime,
+            network=network,
             node_name=node_name,
             agent=not no_agent,
             controllers=not no_controllers,
             scheduler=not no_scheduler,
+            proxy=not no_proxy,
+            max_pods=max_pods,
+            eviction_hard=eviction_hard,
+            image_map=image_map,
             audit_log=audit_log,
+            audit_policy=audit_policy,
             verbose=verbose,
         )
     )
@@ -203,6 +240,70 @@ def explain(
             verbose=verbose,
         )
     )
+
+
+@main.command()
+@click.argument("what", metavar="KIND/NAME")
+@click.option("-n", "--namespace", default="", help="[default: the kubeconfig's]")
+@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="The server to ask.")
+@click.option("--context", default="", help="A context of the kubeconfig.")
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False), help="Ask the server that runs on this."
+)
+@click.option("-v", "--verbose", count=True, help="Say more.")
+def tree(
+    what: str, namespace: str, kubeconfig: str | None, context: str, data_dir: str | None,
+    verbose: int,
+) -> None:  # fmt: skip
+    """Show what an object owns: a CronJob's Jobs, their pods, and how they are.
+
+    For example: kubatch tree cronjob/report
+    """
+    from kubatch.cli import tree as command
+
+    sys.exit(
+        command.tree(
+            what,
+            namespace=namespace,
+            kubeconfig=kubeconfig,
+            context=context,
+            data_dir=data_dir,
+            verbose=verbose,
+        )
+    )
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False),
+    help="What to save; its server may be running. [default: ~/.local/state/kubatch]",
+)  # fmt: skip
+def backup(file: str, data_dir: str | None) -> None:
+    """Save all objects, keys and tokens of a server in FILE (- for standard output).
+
+    The state is that of one moment, and is read back before it counts as saved.
+    """
+    from kubatch.cli import backup as command
+
+    sys.exit(command.backup(file, data_dir=data_dir))
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False),
+    help="A new directory. [default: ~/.local/state/kubatch]",
+)  # fmt: skip
+@click.option("--check", is_flag=True, help="Only read FILE to its end and say whether it is good.")
+def restore(file: str, data_dir: str | None, check: bool) -> None:
+    """Make a data directory of what `kubatch backup` saved in FILE (- for standard input).
+
+    Clients that watched the old server list anew; pods that ran there count as lost.
+    """
+    from kubatch.cli import backup as command
+
+    sys.exit(command.restore(file, data_dir=data_dir, check=check))
 
 
 @main.command()

@@ -21,6 +21,7 @@ from kubatch.cli.manifests import Manifest, load
 from kubatch.cli.progress import Progress
 from kubatch.cluster import Cluster
 from kubatch.registry.strategy import RequestContext
+from kubatch.runtime.pod_network import NetworkFailed
 from kubatch.settings import Settings
 from kubatch.world import World
 
@@ -33,6 +34,8 @@ def run(
     data_dir: str | None,
     output: str | None,
     namespace: str,
+    image_map: str | None,
+    network: str = "host",
     verbose: int,
 ) -> int:
     """Run the manifests' Jobs to their end; the exit code."""
@@ -48,7 +51,11 @@ def run(
         else:
             directory = Path(data_dir).absolute()
         settings = Settings(
-            data_dir=directory, store="sqlite" if data_dir else "memory", runtime=runtime
+            data_dir=directory,
+            store="sqlite" if data_dir else "memory",
+            runtime=runtime,
+            image_map=assemble.image_map(image_map),
+            network=network,
         )
         cleanup.enter_context(assemble.data_directory(directory))
         # With -o json the standard output is the answer and nothing else.
@@ -69,13 +76,17 @@ async def _run(
 ) -> int:
     world = World()
     cluster = Cluster(
-        settings, world, assemble.make_store(settings), assemble.make_runtime(settings)
-    )
+        settings, world, assemble.make_store(settings), assemble.make_runtime(settings),
+        assemble.make_pod_network(settings),
+    )  # fmt: skip
     interrupted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _interrupt, interrupted, number)
     try:
-        await cluster.start(serve=False)
+        try:
+            await cluster.start(serve=False)
+        except NetworkFailed as error:
+            raise Refused(str(error)) from None
         jobs = await _apply(cluster, manifests, namespace, progress)
         follower = Follower(cluster, jobs, progress, world)
         code = await _wait(cluster, follower, interrupted, timeout_seconds, progress)

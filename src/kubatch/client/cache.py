@@ -84,6 +84,9 @@ class Cache(Generic[T]):
         self._objects: _Bucket[T] = _Bucket()
         self._keys_of: dict[str, Callable[[T], Iterable[str]]] = {}
         self._indexes: dict[str, dict[str, _Bucket[T]]] = {}
+        # Under which keys of each index an object stands, so that nobody works it out twice.
+        self._stands: dict[ObjectKey, tuple[tuple[str, ...], ...]] = {}
+        self._nowhere: tuple[tuple[str, ...], ...] = ()
         self._listeners: list[Listener] = []
         self._batch_listeners: list[Callable[[], None]] = []
 
@@ -91,6 +94,7 @@ class Cache(Generic[T]):
         """Keep objects findable under the keys given; before run()."""
         self._keys_of[name] = keys
         self._indexes[name] = {}
+        self._nowhere = ((),) * len(self._keys_of)
 
     def add_listener(self, listener: Listener) -> None:
         """Call listener(before, after) for each change."""
@@ -166,39 +170,37 @@ class Cache(Generic[T]):
 
     def _change(self, key: ObjectKey, after: T | None) -> None:
         before = self._objects.get(key)
-        if after is None:
-            self._objects.pop(key, None)
-        else:
+        if after is not None:
             self._objects.put(key, after)
-        for name, keys in self._keys_of.items():
-            self._reindex(self._indexes[name], keys, key, before, after)
-        if before is not None or after is not None:
-            for listener in self._listeners:
-                listener(before, after)
+        elif before is None:
+            return
+        else:
+            del self._objects[key]
+        if self._keys_of:
+            self._reindex(key, after)
+        for listener in self._listeners:
+            listener(before, after)
 
-    @staticmethod
-    def _reindex(
-        index: dict[str, _Bucket[T]],
-        keys: Callable[[T], Iterable[str]],
-        key: ObjectKey,
-        before: T | None,
-        after: T | None,
-    ) -> None:
-        stands = tuple(keys(after)) if after is not None else ()
-        if before is not None:
-            for old in keys(before):
-                if old not in stands:
+    def _reindex(self, key: ObjectKey, after: T | None) -> None:
+        stood = self._stands.pop(key, self._nowhere)
+        stands = self._nowhere
+        if after is not None:
+            stands = tuple([tuple(keys(after)) for keys in self._keys_of.values()])
+            self._stands[key] = stands
+        for index, old_keys, new_keys in zip(self._indexes.values(), stood, stands, strict=True):
+            for old in old_keys:
+                if old not in new_keys:
                     bucket = index.get(old)
                     if bucket is not None:
                         bucket.pop(key, None)
                         if not bucket:
                             del index[old]
-        if after is not None:
-            for new in stands:
-                bucket = index.get(new)
-                if bucket is None:
-                    bucket = index[new] = _Bucket()
-                bucket.put(key, after)
+            if after is not None:
+                for new in new_keys:
+                    bucket = index.get(new)
+                    if bucket is None:
+                        bucket = index[new] = _Bucket()
+                    bucket.put(key, after)
 
     def _progress(self, revision: int) -> None:
         self.revision = max(self.revision, revision)

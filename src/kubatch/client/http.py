@@ -27,6 +27,7 @@ from kubatch.api import codec, errors
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import PODS, Resource
 from kubatch.client import answers
+from kubatch.client.events import one_by_one
 from kubatch.client.kubeconfig import Endpoint
 from kubatch.client.protocol import Event, Listing, PatchType
 from kubatch.world import World
@@ -218,6 +219,11 @@ class HttpClient:
         return answers.one(
             resource, await self._request("POST", path, codec.to_wire(resource, obj))
         )
+
+    async def write_events(
+        self, resource: Resource[T], events: Sequence[T]
+    ) -> Sequence[ApiError | None]:
+        return await one_by_one(self, resource, events)
 
     async def update(self, resource: Resource[T], obj: T, subresource: str = "") -> T:
         meta = cast(Any, obj).metadata

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import Resource
 from kubatch.client.protocol import Event, Listing, PatchType
+from kubatch.registry import binding
 from kubatch.registry.api import Registry
 from kubatch.registry.strategy import RequestContext
 from kubatch.registry.values import DeleteRequest, ListRequest
@@ -73,6 +74,11 @@ class LocalClient:
         entry = await self._registry.create(resource, namespace, obj, self._context(), owned=False)
         return entry.obj
 
+    async def write_events(
+        self, resource: Resource[T], events: Sequence[T]
+    ) -> Sequence[ApiError | None]:
+        return await self._registry.write_events(resource, events)
+
     async def update(self, resource: Resource[T], obj: T, subresource: str = "") -> T:
         meta = cast(Any, obj).metadata
         entry, _ = await self._registry.update(
@@ -133,4 +139,4 @@ class LocalClient:
         return entry.obj
 
     async def bind(self, namespace: str, name: str, uid: str, node: str) -> None:
-        await self._registry.bind(namespace, name, uid, node, self._context())
+        await binding.bind(self._registry, namespace, name, uid, node)

@@ -75,6 +75,12 @@ class Writer(Protocol):
         """Create in obj.metadata.namespace; the stored object."""
         ...
 
+    async def write_events(
+        self, resource: Resource[T], events: Sequence[T]
+    ) -> Sequence[ApiError | None]:
+        """Create events (of either group), which are given away; why each was refused."""
+        ...
+
     async def update(self, resource: Resource[T], obj: T, subresource: str = "") -> T:
         """PUT; subresource "status" writes the status alone.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -32,8 +33,13 @@ SIMILAR_WINDOW = 600.0  # ... within so many seconds become one event
 SPAM_BURST = 25  # events one source may record about one object at once ...
 SPAM_REFILL = 300.0  # ... and one more in so many seconds
 REMEMBERED_MAX = 4096  # client-go's maxLruCacheEntries
-PENDING_MAX = 1000  # events waiting to be written; more are dropped
+PENDING_MAX = 1000  # events waiting to be written (event.go: maxQueuedEvents); more are dropped
+DROPPED_TOLD = 60.0  # seconds, at most, until a burst that goes on is told of
 MESSAGE_MAX = 1024
+# Events are written so many at once, and so long after the first of them: nobody waits for one, and
+# together they cost a fraction.
+BATCH_MAX = 256
+GATHER_SECONDS = 0.05
 
 
 class Recorder(Protocol):
@@ -80,6 +86,15 @@ class _Pending:
     action: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Write:
+    """One event to write, and how often it happened in a batch."""
+
+    key: tuple[Any, ...]
+    pending: _Pending
+    times: int
+
+
 class EventRecorder:
     """A Recorder that writes through a Client from a task of its own (`run`)."""
 
@@ -105,6 +120,8 @@ class EventRecorder:
         self._similar: OrderedDict[tuple[Any, ...], _Similar] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._last_nano = 0
+        self._dropped = 0  # since this was last told of ...
+        self._dropping_since: datetime | None = None  # ... or began
 
     def record(
         self, about: Any, type: str, reason: str, message: str, *, field_path: str = ""
@@ -114,7 +131,8 @@ class EventRecorder:
         if not self._allowed(reference.uid or reference.name or "", now):
             return
         if len(self._pending) >= PENDING_MAX:
-            log.warning("dropped event %s about %s: too many wait", reason, reference.name)
+            self._dropped += 1
+            self._dropping_since = self._dropping_since or now
             return
         action = "Binding" if reason == "Scheduled" else "Scheduling"
         self._pending.append(_Pending(reference, type, reason, message[:MESSAGE_MAX], now, action))
@@ -124,16 +142,29 @@ class EventRecorder:
         """Write what was recorded until cancelled."""
         while True:
             await self._wanted.wait()
+            await asyncio.sleep(GATHER_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:
         """Write everything recorded so far."""
         self._wanted.clear()
         while self._pending:
-            batch = [self._pending.popleft() for _ in range(min(len(self._pending), 64))]
-            await asyncio.gather(*self._writes(batch))
+            batch = [self._pending.popleft() for _ in range(min(len(self._pending), BATCH_MAX))]
+            await self._write(self._merged(batch))
+            self._tell_of_dropped()
 
-    def _writes(self, batch: list[_Pending]) -> list[Any]:
+    def _tell_of_dropped(self) -> None:
+        """Say once for each burst how many events found no room."""
+        since = self._dropping_since
+        if since is None:
+            return
+        if self._pending and (self._world.now() - since).total_seconds() < DROPPED_TOLD:
+            return
+        why = "%d events were dropped: more than %d waited to be written"
+        log.warning(why, self._dropped, PENDING_MAX)
+        self._dropped, self._dropping_since = 0, None
+
+    def _merged(self, batch: list[_Pending]) -> list[_Write]:
         """One write per distinct event of the batch, so that no two race for one count."""
         merged: OrderedDict[tuple[Any, ...], tuple[_Pending, int]] = OrderedDict()
         for pending in batch:
@@ -141,7 +172,7 @@ class EventRecorder:
             key = _key(aggregated)
             _, count = merged.get(key, (aggregated, 0))
             merged[key] = (aggregated, count + 1)
-        return [self._write(key, pending, n) for key, (pending, n) in merged.items()]
+        return [_Write(key, pending, n) for key, (pending, n) in merged.items()]
 
     def _allowed(self, subject: str, now: datetime) -> bool:
         bucket = self._buckets.get(subject)
@@ -179,26 +210,38 @@ class EventRecorder:
             pending.about, pending.type, pending.reason, combined, pending.at, pending.action
         )
 
-    async def _write(self, key: tuple[Any, ...], pending: _Pending, times: int) -> None:
-        try:
-            known = self._known.get(key)
-            if known is not None:
-                self._known.move_to_end(key)
-            if known is not None and await self._count_up(known, pending, times):
-                return
-            name = f"{pending.about.name}.{self._nano(pending.at):x}"
-            if self._events_v1:
-                await self._client.create(EVENTS_V1, self._event_v1(pending, name))
-            else:
-                await self._client.create(EVENTS, self._event(pending, name, times))
-            self._known[key] = _Known(name, times)
-            _trim(self._known)
-        except ApiError as error:
-            # Most often the namespace is being deleted; an event is never worth a retry.
-            log.debug("event %s about %s not recorded: %s", pending.reason, key[0], error)
+    async def _write(self, writes: list[_Write]) -> None:
+        known = [write for write in writes if write.key in self._known]
+        if known:
+            counted = await asyncio.gather(*map(self._count_up, known))
+            gone = {w.key for w, there in zip(known, counted, strict=True) if not there}
+            told = {w.key for w in known} - gone
+            writes = [w for w in writes if w.key not in told]
+        if writes:
+            await self._create(writes)
 
-    async def _count_up(self, known: _Known, pending: _Pending, times: int) -> bool:
-        known.count += times
+    async def _create(self, writes: list[_Write]) -> None:
+        names = [f"{w.pending.about.name}.{self._nano(w.pending.at):x}" for w in writes]
+        named = zip(writes, names, strict=True)
+        refusals: Sequence[ApiError | None]
+        if self._events_v1:
+            modern = [self._event_v1(w.pending, name) for w, name in named]
+            refusals = await self._client.write_events(EVENTS_V1, modern)
+        else:
+            core = [self._event(w.pending, name, w.times) for w, name in named]
+            refusals = await self._client.write_events(EVENTS, core)
+        for write, name, refusal in zip(writes, names, refusals, strict=True):
+            if refusal is not None:  # most often since its namespace is being deleted
+                _not_recorded(write, refusal)
+            else:
+                self._known[write.key] = _Known(name, write.times)
+        _trim(self._known)
+
+    async def _count_up(self, write: _Write) -> bool:
+        """Count an event that was written before; False when it has expired since."""
+        self._known.move_to_end(write.key)
+        known, pending = self._known[write.key], write.pending
+        known.count += write.times
         namespace = pending.about.namespace or "default"
         patch: dict[str, Any] = {
             "count": known.count,
@@ -216,9 +259,9 @@ class EventRecorder:
             resource: Any = EVENTS_V1 if self._events_v1 else EVENTS
             await self._client.patch(resource, namespace, known.name, patch)
         except ApiError as error:
-            if error.code != 404:
-                raise
-            return False  # expired since: written anew
+            if error.code == 404:
+                return False
+            _not_recorded(write, error)
         return True
 
     def _nano(self, at: datetime) -> int:
@@ -268,6 +311,11 @@ def _reference(about: Any, field_path: str) -> ObjectReference:
         resourceVersion=meta.resourceVersion,
         fieldPath=field_path or None,
     )
+
+
+def _not_recorded(write: _Write, error: ApiError) -> None:
+    """An event is never worth a retry."""
+    log.debug("event %s about %s not recorded: %s", write.pending.reason, write.key[0], error)
 
 
 def _key(pending: _Pending) -> tuple[Any, ...]:

@@ -7,21 +7,23 @@ The order of steps is that of apiserver/pkg/registry/generic/registry/store.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from msgspec.structs import replace
 
 from kubatch.api import codec, errors
 from kubatch.api.errors import ApiError, Cause
-from kubatch.api.models import ObjectMeta, Pod
-from kubatch.api.resource import EVENTS_V1, NAMESPACES, PODS, Resource
+from kubatch.api.models import ObjectMeta
+from kubatch.api.resource import EVENTS_V1, NAMESPACES, Resource
 from kubatch.registry import (
     admission,
     deletion,
     lists,
     namespaces,
     naming,
+    notes,
     patching,
     preparing,
     selection,
@@ -29,13 +31,12 @@ from kubatch.registry import (
 )
 from kubatch.registry.addresses import ServiceAddresses
 from kubatch.registry.kinds import event as event_kinds
-from kubatch.registry.kinds import pod as pod_kinds
 from kubatch.registry.lookup import Lookup
 from kubatch.registry.metadata import validate_metadata
 from kubatch.registry.quotas import Quotas
 from kubatch.registry.shelf import Alias, Shelf
 from kubatch.registry.strategy import RequestContext, Strategy
-from kubatch.registry.values import DeleteRequest, Entry, ListRequest, Page, WatchEvent
+from kubatch.registry.values import DeleteRequest, Entry, ListRequest, Page, Selected, WatchEvent
 from kubatch.registry.watch import Watch
 from kubatch.store.protocol import (
     KeyExists,
@@ -83,8 +84,11 @@ class Registry:
         self._watch_buffer = watch_buffer_events_max
         aliases = {EVENTS_V1: Alias(event_kinds.to_core, event_kinds.from_core)}
         self._shelves = {r: Shelf(s, aliases.get(r)) for r, s in strategies.items()}
-        self.lookup = Lookup(store, self._shelves, accounts_required=accounts_required)
+        self.lookup = Lookup(
+            store, self._shelves, accounts_required=accounts_required, name_suffix=world.name_suffix
+        )
         self._addresses, self._quotas = ServiceAddresses(), Quotas()
+        self.evicting = asyncio.Lock()
 
     @property
     def revision(self) -> int:
@@ -117,9 +121,15 @@ class Registry:
         self, resource: Resource[T], namespace: str | None, request: ListRequest
     ) -> Page[T]:
         """A page of a list. ApiError 400, 410, 422, 504."""
+        return lists.page(self._shelf(resource), await self.select(resource, namespace, request))
+
+    async def select(
+        self, resource: Resource[T], namespace: str | None, request: ListRequest
+    ) -> Selected:
+        """The same as it is stored: for those who pass it on without a look."""
         shelf = self._shelf(resource)
         chosen = selection.parse(shelf.strategy, request)
-        return await lists.page(self._store, shelf, namespace, request, chosen)
+        return await lists.select(self._store, shelf, namespace, request, chosen)
 
     def watch(self, resource: Resource[T], namespace: str | None, request: ListRequest) -> Watch[T]:
         """Changes after request.resource_version; of the present state first when it is empty."""
@@ -170,12 +180,9 @@ class Registry:
             ctx.guard(resource, new, None)
         ctx.warnings.extend(strategy.warnings_create(new))
         await admission.validate(self.lookup, resource, new, None)
-        charge = await self._quotas.promise(self.lookup, resource, new)
-        try:
-            async with self._addresses.held(resource, self.lookup, new, self.world.rng):
-                return await self._insert(resource, new, dry_run)
-        finally:
-            self._quotas.settle(charge)
+        quotas = self._quotas.held(self.lookup, resource, new)
+        async with quotas, self._addresses.held(resource, self.lookup, new, self.world.rng):
+            return await self._insert(resource, new, dry_run)
 
     async def _admit_to_namespace(self, resource: Resource[Any], meta: ObjectMeta) -> None:
         if resource.namespaced:
@@ -207,6 +214,13 @@ class Registry:
             await namespaces.withdraw(self._store, key, revision)
             raise
         return entry
+
+    async def write_events(
+        self, resource: Resource[T], events: Sequence[T]
+    ) -> Sequence[ApiError | None]:
+        """Store events that this process made, which become ours; why each was refused."""
+        shelf = self._shelf(resource)
+        return await notes.write(self._store, shelf, self.lookup, self.world, events)
 
     # ----- update
 
@@ -267,7 +281,8 @@ class Registry:
 
         Raises RevisionMismatch when the object moved on since it was read.
         """
-        async with self._addresses.held(resource, self.lookup, new, self.world.rng):
+        quotas = self._quotas.held(self.lookup, resource, new, old.obj)
+        async with quotas, self._addresses.held(resource, self.lookup, new, self.world.rng):
             return await self._put(resource, record, old, new, dry_run)
 
     async def _put(
@@ -322,8 +337,7 @@ class Registry:
             old, record = await self._find(resource, namespace, name)
             patched = patching.apply(resource, old.obj, kind, patch)
             new, strict = patching.decode(resource, kind, patch, patched)
-            if strict:
-                field_errors(strict)
+            field_errors(strict)
             obj: Any = new
             preparing.check_identity(resource, old.obj, obj, namespace, name)
             if obj.metadata.resourceVersion not in (None, str(old.revision)):
@@ -416,24 +430,6 @@ class Registry:
                 return await self._write(resource, record, old, obj, False)
             except RevisionMismatch:
                 continue
-
-    async def bind(
-        self, namespace: str, name: str, uid: str | None, node: str, ctx: RequestContext
-    ) -> Entry[Pod]:
-        """pods/binding: assign a pod to a node. ApiError 404, 409."""
-        now = self.world.now()
-
-        def bound(pod: Pod) -> Pod:
-            assert pod.metadata is not None
-            if uid and pod.metadata.uid != uid:
-                raise errors.conflict(
-                    "", "pods", name,
-                    f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
-                    f"{pod.metadata.uid}",
-                )  # fmt: skip
-            return pod_kinds.bind(pod, node, now)
-
-        return await self.adjust(PODS, namespace, name, bound)
 
     # ----- delete
 

@@ -83,26 +83,21 @@ def _again(
 ) -> Outcome:
     """A second DELETE may only shorten what the first one granted."""
     pending = meta.deletionGracePeriodSeconds or 0
-    if pending > 0 and (request.grace_period_seconds is not None or grace == 0):
-        if grace == 0:
-            shortened = replace(
-                meta, deletionGracePeriodSeconds=0, deletionTimestamp=whole_seconds(now)
-            )
-            return Outcome(not meta.finalizers, shortened)
-        if grace < pending:
-            assert meta.deletionTimestamp is not None
-            asked_at = meta.deletionTimestamp - timedelta(seconds=pending)
-            until = max(whole_seconds(asked_at + timedelta(seconds=grace)), whole_seconds(now))
-            left = max(1, int((until - asked_at).total_seconds()))
-            return Outcome(
-                False, replace(meta, deletionTimestamp=until, deletionGracePeriodSeconds=left)
-            )
+    if pending == 0:
+        if finalizers != (meta.finalizers or []):
+            meta = replace(meta, finalizers=finalizers or None)
+        return Outcome(not finalizers, meta)
+    if request.grace_period_seconds is None or grace >= pending:
         return Outcome(False, meta)
-    if pending > 0:
-        return Outcome(False, meta)
-    if finalizers != (meta.finalizers or []):
-        meta = replace(meta, finalizers=finalizers or None)
-    return Outcome(not finalizers, meta)
+    assert meta.deletionTimestamp is not None
+    if grace == 0:
+        at_once = whole_seconds(now)
+        shortened = replace(meta, deletionGracePeriodSeconds=0, deletionTimestamp=at_once)
+        return Outcome(not meta.finalizers, shortened)
+    asked_at = meta.deletionTimestamp - timedelta(seconds=pending)
+    until = max(whole_seconds(asked_at + timedelta(seconds=grace)), whole_seconds(now))
+    left = max(1, int((until - asked_at).total_seconds()))
+    return Outcome(False, replace(meta, deletionTimestamp=until, deletionGracePeriodSeconds=left))
 
 
 def _finalizers(strategy: Strategy[Any], meta: ObjectMeta, request: DeleteRequest) -> list[str]:

@@ -1,21 +1,20 @@
 """pods/eviction: a DELETE that asks the pod's disruption budget first.
 
-pkg/registry/core/pod/storage/eviction.go. Nobody keeps the status of a budget up to date here, so
-what it allows is counted when it is asked.
+pkg/registry/core/pod/storage/eviction.go. What a budget allows is counted when it is asked: its
+status may be behind, or nobody's work where no controllers run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from kubatch.api import selectors
+from kubatch.api import budgets, selectors
 from kubatch.api.errors import ApiError, Cause, Details
 from kubatch.api.models import Pod, PodCondition, PodDisruptionBudget, PodStatus
-from kubatch.api.resource import PODDISRUPTIONBUDGETS, PODS
+from kubatch.api.resource import PODDISRUPTIONBUDGETS, PODS, REPLICASETS
 from kubatch.registry.strategy import RequestContext
 from kubatch.registry.values import DeleteRequest
 from kubatch.world import whole_seconds
@@ -29,11 +28,21 @@ TARGET = "DisruptionTarget"
 async def evict(
     registry: Registry, namespace: str, name: str, request: DeleteRequest, ctx: RequestContext
 ) -> None:
-    """Evict a pod. ApiError 404, 409, 429, and 500 for a pod with several budgets."""
+    """Evict a pod. ApiError 404, 409, 429, and 500 for a pod with several budgets.
+
+    One after the other: two at once would both count on the same healthy pods.
+    """
+    async with registry.evicting:
+        await _evict(registry, namespace, name, request, ctx)
+
+
+async def _evict(
+    registry: Registry, namespace: str, name: str, request: DeleteRequest, ctx: RequestContext
+) -> None:
     pod = (await registry.get(PODS, namespace, name)).obj
     if not ends_anyway(pod):
-        budgets = await registry.lookup.all(PODDISRUPTIONBUDGETS, namespace)
-        covering = [b for b in budgets if _covers(b, pod)]
+        found = await registry.lookup.all(PODDISRUPTIONBUDGETS, namespace)
+        covering = [b for b in found if _covers(b, pod)]
         if len(covering) > 1:
             why = (
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource "
@@ -42,7 +51,13 @@ async def evict(
             raise ApiError(500, "", why)
         if covering:
             pods = await registry.lookup.all(PODS, namespace)
-            _ask(covering[0], pod, [p for p in pods if _covers(covering[0], p)])
+            sets = await registry.lookup.all(REPLICASETS, namespace)
+            replicas = {
+                one.metadata.uid or "": (one.spec.replicas if one.spec else None) or 0
+                for one in sets
+                if one.metadata is not None
+            }
+            _ask(covering[0], pod, [p for p in pods if _covers(covering[0], p)], replicas)
     if not request.dry_run and not ends_anyway(pod):
         now = whole_seconds(registry.world.now())
         target = PodCondition(
@@ -75,19 +90,17 @@ def _ready(pod: Pod) -> bool:
     return any(c.type == "Ready" and c.status == "True" for c in conditions)
 
 
-def _ask(budget: PodDisruptionBudget, pod: Pod, covered: Sequence[Pod]) -> None:
+def _ask(
+    budget: PodDisruptionBudget, pod: Pod, covered: Sequence[Pod], replicas: Mapping[str, int]
+) -> None:
     """Raises ApiError 429 when one pod fewer is too few."""
     assert budget.metadata is not None
     spec = budget.spec
     assert spec is not None
     phases = ("Succeeded", "Failed")
-    expected = [p for p in covered if p.status is None or p.status.phase not in phases]
-    healthy = sum(1 for p in expected if _ready(p) and not ends_anyway(p))
-    desired = 0
-    if spec.maxUnavailable is not None:
-        desired = max(0, len(expected) - share(spec.maxUnavailable, len(expected)))
-    elif spec.minAvailable is not None:
-        desired = share(spec.minAvailable, len(expected))
+    there = [p for p in covered if p.status is None or p.status.phase not in phases]
+    healthy = sum(1 for p in there if _ready(p) and not ends_anyway(p))
+    desired = budgets.desired(spec, budgets.expected(spec, there, replicas))
     unready_may_go = spec.unhealthyPodEvictionPolicy == "AlwaysAllow" or healthy >= desired > 0
     if healthy > desired or (not _ready(pod) and unready_may_go):
         return
@@ -101,13 +114,6 @@ def _ask(budget: PodDisruptionBudget, pod: Pod, covered: Sequence[Pod]) -> None:
         "Cannot evict pod as it would violate the pod's disruption budget.",
         Details(causes=(Cause("DisruptionBudget", why),)),
     )
-
-
-def share(amount: int | str, total: int) -> int:
-    """A number of pods, or a percentage of them rounded up (GetScaledValueFromIntOrPercent)."""
-    if isinstance(amount, int):
-        return amount
-    return ceil(int(amount.removesuffix("%")) * total / 100)
 
 
 def _marked(pod: Pod, target: PodCondition) -> Pod:

@@ -16,8 +16,8 @@ from kubatch.api import errors, fields
 from kubatch.api.errors import ApiError, Cause, Details
 from kubatch.registry.selection import Selection
 from kubatch.registry.shelf import Shelf
-from kubatch.registry.values import Entry, ListRequest, Page
-from kubatch.store.protocol import RevisionCompacted, Store
+from kubatch.registry.values import ListRequest, Page, Selected
+from kubatch.store.protocol import Record, RevisionCompacted, Slice, Store
 
 T = TypeVar("T")
 
@@ -113,11 +113,21 @@ def check_match(request: ListRequest) -> None:
     raise errors.invalid("meta.k8s.io", "ListOptions", "", [cause])
 
 
-async def page(
+# How many records are looked at together where a selector leaves some out.
+_SELECTED_FROM_MIN = 500
+
+
+def page(shelf: Shelf[T], found: Selected) -> Page[T]:
+    """What was selected, decoded."""
+    entries = [shelf.entry(record) for record in found.records]
+    return Page(entries, found.revision, found.continue_token, found.remaining)
+
+
+async def select(
     store: Store, shelf: Shelf[T], namespace: str | None, request: ListRequest,
     selection: Selection[T],
-) -> Page[T]:  # fmt: skip
-    """One page of a list. Raises ApiError 400, 410, 422, 504."""
+) -> Selected:  # fmt: skip
+    """One page of a list, as records. Raises ApiError 400, 410, 422, 504."""
     check_match(request)
     revision = parse_revision(request.resource_version)
     token = decode_token(request.continue_token) if request.continue_token else None
@@ -131,34 +141,48 @@ async def page(
     name = selection.only_name()
     if name is not None and token is None and (namespace or not shelf.resource.namespaced):
         record = await store.get(shelf.key(namespace, name))
-        found = [shelf.entry(record)] if record else []
-        return Page([e for e in found if selection.matches(e.obj)], at)
+        shown = record is not None and selection.matches(shelf.entry(record).obj)
+        return Selected([record] if record is not None and shown else [], shelf.data, at)
 
     past = token.revision if token else None
     if request.resource_version_match == "Exact":
         past = revision
     if past is not None and past >= 0:
         at = past
-    records = await _records(store, shelf.prefix(namespace), past, token)
-    start = token.start if token else ""
-    chosen: list[Entry[T]] = []
-    for position, record in enumerate(records):
-        if start and record.key <= start:
-            continue
-        entry = shelf.entry(record)
-        if not selection.everything and not selection.matches(entry.obj):
-            continue
-        chosen.append(entry)
-        if limit and len(chosen) == limit and position + 1 < len(records):
-            remaining = len(records) - position - 1 if selection.everything else None
-            return Page(chosen, at, Token(record.key, at).encode(), remaining)
-    return Page(chosen, at)
+    return await _collect(store, shelf, namespace, selection, limit, at, token)
 
 
-async def _records(store: Store, prefix: str, past: int | None, token: Token | None) -> Any:
+async def _collect(
+    store: Store, shelf: Shelf[T], namespace: str | None, selection: Selection[T], limit: int,
+    at: int, token: Token | None,
+) -> Selected:  # fmt: skip
+    """The first `limit` (0: all) selected records as of a revision, from where a token says."""
+    everything = selection.everything
+    step = limit if everything or not limit else max(limit, _SELECTED_FROM_MIN)
+    chosen: list[Record] = []
+    after = token.start if token else ""
+    while True:
+        found = await _slice(store, shelf.prefix(namespace), after, step, at, token)
+        if everything and not limit:
+            return Selected(found.records, shelf.data, at)
+        for position, record in enumerate(found.records, 1):
+            if not everything and not selection.matches(shelf.entry(record).obj):
+                continue
+            chosen.append(record)
+            left = len(found.records) - position + found.remaining
+            if limit and len(chosen) == limit and left:
+                next_ = Token(record.key, at).encode()
+                return Selected(chosen, shelf.data, at, next_, left if everything else None)
+        if not found.remaining or len(chosen) == limit:
+            return Selected(chosen, shelf.data, at)
+        after = found.records[-1].key
+
+
+async def _slice(
+    store: Store, prefix: str, after: str, limit: int, at: int, token: Token | None
+) -> Slice:
     try:
-        at_present = past is None or past < 0 or past >= store.revision
-        return await store.list(prefix, None if at_present else past)
+        return await store.page(prefix, after, limit, None if at >= store.revision else at)
     except RevisionCompacted:
         if token is None:
             raise errors.expired() from None

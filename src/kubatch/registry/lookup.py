@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from kubatch.api.resource import Resource
@@ -21,11 +21,13 @@ class Lookup:
         shelves: Mapping[Resource[Any], Shelf[Any]],
         *,
         accounts_required: bool = False,
+        name_suffix: Callable[[], str],
     ) -> None:
         self._store = store
         self._shelves = shelves
         # Whether a pod's service account must exist: somebody has to make the default ones.
         self.accounts_required = accounts_required
+        self.name_suffix = name_suffix  # the random end of a generated name
 
     async def find(self, resource: Resource[T], namespace: str | None, name: str) -> T | None:
         """One object, None when there is none."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubatch.api import fields
 from kubatch.api.errors import Cause
 from kubatch.api.models import ObjectMeta, OwnerReference
 from kubatch.api.names import LABEL_BYTES_MAX, SUBDOMAIN_BYTES_MAX, label_value_errors
 from kubatch.api.names import label_key_errors as qualified_name_errors
-from kubatch.registry.strategy import Strategy
+
+if TYPE_CHECKING:  # strategies have names, and names are this module's
+    from kubatch.registry.strategy import Strategy
 
 ANNOTATIONS_BYTES_MAX = 256 * 1024
 IMMUTABLE = "field is immutable"
@@ -130,8 +132,10 @@ def label_causes(labels: Mapping[str, str], path: str) -> list[Cause]:
     """
     out: list[Cause] = []
     for key, value in labels.items():
-        out.extend(fields.invalid(path, key, why) for why in qualified_name_errors(key))
-        out.extend(fields.invalid(path, value, why) for why in label_value_errors(value))
+        for why in qualified_name_errors(key):
+            out.append(fields.invalid(path, key, why))  # noqa: PERF401 - most have none
+        for why in label_value_errors(value):
+            out.append(fields.invalid(path, value, why))  # noqa: PERF401
     return out
 
 

@@ -54,12 +54,14 @@ def check_identity(
             f"the name of the object ({meta.name}) does not match the name on the URL ({name})"
         )
     meta.name = name
-    if meta.uid and meta.uid != old.metadata.uid:
-        raise errors.conflict(
-            resource.group, resource.plural, name,
-            f"Precondition failed: UID in precondition: {meta.uid}, UID in object meta: "
-            f"{old.metadata.uid}",
-        )  # fmt: skip
+    check_uid(resource, name, meta.uid, old.metadata.uid)
+
+
+def check_uid(resource: Resource[Any], name: str, asked: str | None, uid: str | None) -> None:
+    """Who names a uid means that object alone. Raises ApiError 409."""
+    if asked and asked != uid:
+        why = f"Precondition failed: UID in precondition: {asked}, UID in object meta: {uid}"
+        raise errors.conflict(resource.group, resource.plural, name, why)
 
 
 def check_new_identity(resource: Resource[Any], new: Any, namespace: str | None, name: str) -> None:

@@ -47,8 +47,16 @@ class Shelf(Generic[T]):
         """What the store keeps for an object whose stored form is `data`."""
         if self._alias is None:
             return Value(data, obj)
-        stored = self._alias.to_stored(obj)
+        stored = self.stored_form(obj)
         return Value(codec.encode(stored), stored)
+
+    def stored_form(self, obj: T) -> Any:
+        """An object as the store has it."""
+        return obj if self._alias is None else self._alias.to_stored(obj)
+
+    def data(self, record: Record) -> bytes:
+        """The stored form of what a record shows, without decoding it where it can be helped."""
+        return record.value.data if self._alias is None else self.entry(record).data
 
     def entry(self, record: Record) -> Entry[T]:
         """The object a record holds. The first look decodes it, all others share that."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from kubatch.api.errors import Cause
 from kubatch.api.resource import Resource
+from kubatch.registry.metadata import dns_subdomain_errors
 
 T = TypeVar("T")
 
@@ -76,8 +77,6 @@ class Strategy(Generic[T]):
 
     def validate_name(self, name: str) -> list[str]:
         """Why a name is not acceptable, in sentences; DNS-1123 subdomain unless overridden."""
-        from kubatch.registry.metadata import dns_subdomain_errors
-
         return dns_subdomain_errors(name)
 
     # ----- writes

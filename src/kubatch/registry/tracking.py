@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
 from kubatch.api import codec, errors, schema
 from kubatch.api.errors import ApiError
-from kubatch.api.fieldset import last_applied, managers, merging, ownership, shapes
+from kubatch.api.fieldset import creation, last_applied, managers, merging, ownership, shapes
 from kubatch.api.fieldset.elements import field
 from kubatch.api.fieldset.managers import Owned, Owners, Writer, WriterId
 from kubatch.api.fieldset.sets import EMPTY, FieldSet, from_paths
@@ -75,13 +76,14 @@ def of_new(
     """The entries of an object that is created: its defaults are filled in, nothing more."""
     if not ctx.tracks_created:
         return None
-    owners = ownership.update(
-        _sent_owners(sent) or {},
-        _everything(resource, codec.to_dict(resource, new)),
-        _writer(resource, ctx, ""),
-        whole_seconds(now),
-        _reset_by(resource, ""),
-    )
+    writer, at, ignored = _writer(resource, ctx, ""), whole_seconds(now), _reset_by(resource, "")
+    plain = codec.to_dict(resource, new)
+    owners: Owners = _sent_owners(sent) or {}
+    if owners:
+        owners = ownership.update(owners, _everything(resource, plain), writer, at, ignored)
+    else:
+        if taken := creation.taken(_shape(resource), _nothing(resource), plain, ignored):
+            owners = {writer.id: Owned(writer, taken, at)}
     return managers.write(owners)
 
 
@@ -136,6 +138,12 @@ def _sent_owners(sent: Entries) -> dict[WriterId, Owned] | None:
 def _everything(resource: Resource[Any], plain: Mapping[str, Any]) -> Comparison:
     """What makes an object out of nothing: all but the zeros that Go shows in any case."""
     return compare(_shape(resource), _empty(resource), plain)
+
+
+@cache
+def _nothing(resource: Resource[Any]) -> Mapping[str, Any]:
+    """As `_empty`, made once: for readers."""
+    return _empty(resource)
 
 
 def _empty(resource: Resource[Any]) -> dict[str, Any]:
@@ -206,10 +214,7 @@ def applied(request: Apply, live: Any | None, now: datetime) -> tuple[Any, Entri
     Raises ApiError 400, 409, and 500 for an intent that does not fit its type, as upstream does.
     """
     resource, intent = request.resource, request.intent
-    shape = _shape(resource)
-    _check_intent(resource, intent)
-    if why := merging.problems(shape, intent):
-        raise _unreasoned(f"failed to create typed patch object ({_named(intent)}): {why}")
+    shape = check_intent(resource, intent)
     writer = Writer(request.manager, "Apply", resource.api_version, request.subresource)
     if live is None:
         plain, owners = _empty(resource), dict[WriterId, Owned]()
@@ -267,14 +272,21 @@ def _owners_before(
     return ownership.update({}, change, before, whole_seconds(now), ignored)
 
 
-def _check_intent(resource: Resource[Any], intent: Mapping[str, Any]) -> None:
-    """managedfields/internal/versioncheck.go, structuredmerge.go: Apply. Raises ApiError 400."""
+def check_intent(resource: Resource[Any], intent: Mapping[str, Any]) -> Shape:
+    """Whether an intent is one of this kind, and fits its type.
+
+    (managedfields/internal/versioncheck.go, structuredmerge.go: Apply.) Raises ApiError 400, 500.
+    """
     expected = _kind_text(resource.group, resource.version, resource.kind)
     if (found := _intent_kind(intent)) != expected:
         raise errors.bad_request(f"invalid object type: {found}")
     metadata = intent.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("managedFields"), list):
         raise errors.bad_request("metadata.managedFields must be nil")
+    shape = _shape(resource)
+    if why := merging.problems(shape, intent):
+        raise _unreasoned(f"failed to create typed patch object ({_named(intent)}): {why}")
+    return shape
 
 
 def _kind_text(group: str, version: str, kind: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from kubatch.store.protocol import Record
 
 T = TypeVar("T")
 
@@ -25,6 +27,17 @@ class Page(Generic[T]):
     entries: Sequence[Entry[T]]
     revision: int
     continue_token: str = ""  # "" on the last page
+    remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A list's answer as it is stored: nothing in it is decoded unless a selector had to look."""
+
+    records: Sequence[Record]
+    data: Callable[[Record], bytes]  # the stored form of what a record shows
+    revision: int
+    continue_token: str = ""
     remaining: int | None = None
 
 

@@ -6,7 +6,8 @@ the new revision (apiserver/pkg/storage/cacher/cacher.go: convertToWatchEvent).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 from msgspec.structs import replace
@@ -15,9 +16,11 @@ from kubatch.api import errors
 from kubatch.registry.selection import Selection
 from kubatch.registry.shelf import Shelf
 from kubatch.registry.values import Entry, WatchEvent
-from kubatch.store.protocol import Change, RevisionCompacted, Store, WatcherTooSlow
+from kubatch.store.protocol import Change, Record, RevisionCompacted, Store, WatcherTooSlow
 
 T = TypeVar("T")
+
+PRESENT_PART = 500  # objects of the present state that are looked at together
 
 
 def event_of(change: Change, shelf: Shelf[T], selection: Selection[T]) -> WatchEvent[T] | None:
@@ -54,11 +57,20 @@ class Watch(Generic[T]):
         self._shelf = shelf
         self._selection = selection
         self._namespace = namespace
-        self._initial = after is None
         self.initial_done = after is not None
-        self.revision = current if after is None else after
+        self._unsent: Iterator[Record] | None = None  # of the present state
+        self._revision = current if after is None else after
         # Registered before the present state is read, so nothing falls in between.
-        self._changes = store.watch(shelf.prefix(namespace), self.revision, buffer_max)
+        self._changes = store.watch(shelf.prefix(namespace), self._revision, buffer_max)
+
+    @property
+    def revision(self) -> int:
+        """How far this has come; where nothing concerns it, as far as the store
+        (apiserver/pkg/storage/cacher: progress notification).
+        """
+        if self.initial_done and self._changes.caught_up:
+            self._revision = max(self._revision, self._store.revision)
+        return self._revision
 
     def __aiter__(self) -> AsyncIterator[Sequence[WatchEvent[T]]]:
         return self
@@ -74,7 +86,7 @@ class Watch(Generic[T]):
             changes = await anext(self._changes)
         except RevisionCompacted:
             raise errors.expired(
-                f"too old resource version: {self.revision} ({self._store.revision})"
+                f"too old resource version: {self._revision} ({self._store.revision})"
             ) from None
         except WatcherTooSlow:
             raise errors.expired("the watcher fell too far behind; list again") from None
@@ -83,13 +95,17 @@ class Watch(Generic[T]):
             for change in changes
             if (event := event_of(change, self._shelf, self._selection)) is not None
         ]
-        self.revision = max(self.revision, changes[-1].revision)
+        self._revision = max(self._revision, changes[-1].revision)
         return events
 
     async def _present(self) -> Sequence[WatchEvent[T]]:
-        self.initial_done = True
-        records = await self._store.list(self._shelf.prefix(self._namespace), self.revision)
-        entries = [self._shelf.entry(r) for r in records]
+        """A part of the present state, lest a large one be in memory as events all at once."""
+        if self._unsent is None:
+            records = await self._store.list(self._shelf.prefix(self._namespace), self._revision)
+            self._unsent = iter(records)
+        part = list(islice(self._unsent, PRESENT_PART))
+        self.initial_done = len(part) < PRESENT_PART
+        entries = [self._shelf.entry(r) for r in part]
         return [WatchEvent("ADDED", e) for e in entries if self._selection.matches(e.obj)]
 
     async def aclose(self) -> None:

@@ -37,6 +37,12 @@ class ImageMap:
 
     entries: tuple[tuple[tuple[str, ...], ImageEntry], ...]
 
+    def names(self) -> list[str]:
+        """The images that have an entry of their own, by name; patterns name none."""
+        return sorted(
+            {name for names, _ in self.entries for name in names if not set(name) & set("*?[")}
+        )
+
     def resolve(self, image: str) -> ImageEntry | None:
         """The entry for an image reference."""
         spellings = tuple(_spellings(image))

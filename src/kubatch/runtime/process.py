@@ -18,21 +18,26 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from kubatch import __version__
 from kubatch.runtime.protocol import (
+    SIGHUP,
     Container,
     ContainerId,
     ContainerNotFound,
     ContainerSpec,
     ContainerState,
+    Limits,
     Runtime,
     RuntimeUnavailable,
+    Usage,
 )
 from kubatch.runtime.session import ProcessSession, start_session
+from kubatch.runtime.usage import Running, measure
 
 _PROTOCOL = 2  # shim/server.py: PROTOCOL
 _SOCKET = "shim.sock"
@@ -68,6 +73,7 @@ class ProcessRuntime(Runtime):
         self._linking = asyncio.Lock()
         self._reconnect: asyncio.Task[None] | None = None
         self._known: dict[ContainerId, Container] = {}
+        self._groups: dict[ContainerId, Mapping[str, str]] = {}  # of containers with limits
         self._changes: deque[Container] = deque()
         self._changed = asyncio.Event()
         self._open = False
@@ -89,7 +95,7 @@ class ProcessRuntime(Runtime):
 
     def _request(self, spec: ContainerSpec) -> dict[str, Any]:
         """What the shim is told to start a container."""
-        request = {
+        request: dict[str, Any] = {
             "id": spec.id,
             "argv": spec.argv,
             "env": dict(spec.env),
@@ -102,6 +108,10 @@ class ProcessRuntime(Runtime):
             "log_bytes": self._log_file_bytes_max,
             "log_files": self._log_files_max,
         }
+        if spec.limits is not None or spec.pod_limits is not None:
+            request["limits"] = {**_limits(spec.limits), "pod": _limits(spec.pod_limits)}
+        if spec.network is not None:
+            request["network"] = str(spec.network)
         if spec.mounts and not self.features.mounts:
             request["refused"] = f"the {self.name} runtime cannot mount {spec.mounts[0].target}"
         return request
@@ -130,16 +140,35 @@ class ProcessRuntime(Runtime):
         await self._ask("remove", id=id)
 
     async def exec(
-        self, id: ContainerId, argv: Sequence[str], *, tty: bool, stdin: bool
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        on_close: int = SIGHUP,
     ) -> ProcessSession:
         """Start one more program beside a container's own."""
-        request = {"op": "exec", "id": id, "argv": list(argv), "tty": tty}
+        request = {"op": "exec", "id": id, "argv": list(argv), "tty": tty, "on_close": on_close}
         return await start_session(await self._session_socket(), request, tty=tty, stdin=stdin)
 
     async def attach(self, id: ContainerId, *, stdin: bool) -> ProcessSession:
         """The streams of a container's own program."""
         request = {"op": "attach", "id": id}
         return await start_session(await self._session_socket(), request, tty=False, stdin=stdin)
+
+    async def usage(self) -> Sequence[Usage]:
+        """What each running container uses, read in a thread of its own."""
+        running = [
+            Running(id, seen.pid, self._groups.get(id, {}), self._layer(id))
+            for id, seen in self._known.items()
+            if seen.state is ContainerState.RUNNING and seen.pid
+        ]
+        return await asyncio.to_thread(measure, running) if running else ()
+
+    def _layer(self, id: ContainerId) -> Path | None:
+        """Where a container's own files lie; a plain process has none."""
+        return None
 
     async def _session_socket(self) -> socket.socket:
         """A connection of its own for one session, to a shim that answers."""
@@ -212,6 +241,8 @@ class ProcessRuntime(Runtime):
 
     def _received(self, message: Mapping[str, Any]) -> None:
         """Learn from what the shim says, asked or not."""
+        if "limits" in message:
+            self.features = replace(self.features, limits=frozenset(message["limits"]))
         if "all" in message:
             for record in message["all"]:
                 self._learn(record)
@@ -230,6 +261,10 @@ class ProcessRuntime(Runtime):
         if seen == known or (known is not None and known.state is ContainerState.EXITED):
             return
         self._known[seen.id] = seen
+        if "cgroup" in record and seen.state is ContainerState.RUNNING:
+            self._groups[seen.id] = record["cgroup"]
+        else:
+            self._groups.pop(seen.id, None)
         self._changes.append(seen)
         self._changed.set()
 
@@ -415,6 +450,19 @@ def _launch(directory: Path) -> int:
 
 def _moment(microseconds: int | None) -> datetime | None:
     return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _limits(limits: Limits | None) -> dict[str, int]:
+    """Limits as the shim has them."""
+    if limits is None:
+        return {}
+    all_of_them = {
+        "memory": limits.memory_bytes,
+        "cpu_quota": limits.cpu_quota_us,
+        "cpu_shares": limits.cpu_shares,
+        "pids": limits.pids,
+    }
+    return {name: value for name, value in all_of_them.items() if value}
 
 
 def _container(record: Mapping[str, Any]) -> Container:

@@ -14,6 +14,9 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+SIGHUP, SIGKILL = 1, 9
+LIMITS = frozenset(("cpu", "memory", "pids"))
+
 
 class ContainerId(NamedTuple):
     """Names one attempt to run one container of one pod; unique on a node for ever."""
@@ -47,6 +50,33 @@ class Isolation:
     read_only_root: bool = False
     capabilities_add: frozenset[str] = frozenset()  # without CAP_
     capabilities_drop: frozenset[str] = frozenset()  # "ALL" drops the defaults too
+    privileged: bool = False  # every capability, and the machine's devices
+    # Namespaces of others instead of the container's own.
+    host_processes: bool = False
+    host_ipc: bool = False
+    pod_processes: bool = False  # shared with the pod's other containers
+    pod_ipc: bool = False
+    processes_of: str = ""  # those of this container of the pod, which must run
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a container may use, in the kernel's units; None: as much as there is."""
+
+    memory_bytes: int | None = None
+    cpu_quota_us: int | None = None  # of every 100 ms
+    cpu_shares: int | None = None  # 1024 for one CPU; counts when CPUs are short
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a running container uses."""
+
+    id: ContainerId
+    cpu_seconds: float  # since it started
+    memory_bytes: int  # what could not be taken from it: its working set
+    layer: Path | None = None  # where what it writes outside volumes lies, if anywhere of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +87,8 @@ class Features:
     users: bool = False  # any user and group
     groups: bool = False  # supplementary groups
     capabilities: frozenset[str] = frozenset()  # those it can give
+    privileged: bool = False  # privileged containers, and namespaces of the pod or the machine
+    limits: frozenset[str] = LIMITS  # those it enforces, known once it is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +106,9 @@ class ContainerSpec:
     stdin_once: bool = False  # the input ends with the first attach that wrote to it
     mounts: tuple[Mount, ...] = ()  # later ones over earlier ones
     isolation: Isolation | None = None
+    limits: Limits | None = None  # None: the runtime need not keep account of it
+    pod_limits: Limits | None = None  # of all containers of the pod together
+    network: Path | None = None  # the network namespace it is put into; None: the runtime's own
 
 
 class ContainerState(Enum):
@@ -92,7 +127,8 @@ class Container:
     finished_at: datetime | None = None
     exit_code: int | None = None  # 128 + n for death by signal n
     # Set when the runtime, not the program, ended the attempt: "StartError" (exit code 128) when
-    # the program could not be started, "ContainerStatusUnknown" (137) when its end was not seen.
+    # the program could not be started, "ContainerStatusUnknown" (137) when its end was not seen,
+    # "OOMKilled" when the kernel ended a process of it at its memory limit.
     reason: str = ""
     message: str = ""
     max_rss_bytes: int | None = None  # peak resident memory, from wait4
@@ -140,7 +176,7 @@ class Session(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go. An exec'd program that still runs is hung up on (SIGHUP)."""
+        """Let go. An exec'd program that still runs is hung up on, as exec was told."""
         ...
 
 
@@ -184,11 +220,18 @@ class Runtime(Protocol):
         ...
 
     async def exec(
-        self, id: ContainerId, argv: Sequence[str], *, tty: bool, stdin: bool
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        on_close: int = SIGHUP,
     ) -> Session:
         """Run one more program in a running container, with its environment and directory.
 
-        It ends with the container. Raises ContainerNotFound when the container does not run, and
+        It ends with the container; when the session is closed before, it is sent the signal
+        `on_close`. Raises ContainerNotFound when the container does not run, and
         ExecFailed when the program cannot be started.
         """
         ...
@@ -199,6 +242,10 @@ class Runtime(Protocol):
         Raises ContainerNotFound when the container does not run, and ExecFailed.
         """
         ...
+
+    async def usage(self) -> Sequence[Usage]:
+        """What each running container uses now, as far as the runtime can tell."""
+        return ()
 
     async def close(self, *, kill: bool) -> None:
         """Disconnect. With kill, first end everything (SIGKILL) and leave no process behind."""

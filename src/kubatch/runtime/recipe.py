@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from kubatch.runtime.ground import PRIVATE, Ground, in_any, memories
 from kubatch.runtime.protocol import ContainerSpec, Isolation, Mount
 from kubatch.runtime.view import View, children, mode
 
@@ -24,8 +24,8 @@ DEFAULT_CAPABILITIES = frozenset((
 CAPABILITIES = DEFAULT_CAPABILITIES | frozenset(
     ("IPC_LOCK", "LEASE", "MKNOD", "SYS_NICE", "SYS_PTRACE", "SYS_RESOURCE")
 )
+_NEED_SIGHT = ("/proc",)  # what shows other containers, to be seen only by who may
 SHARED_MEMORY_BYTES = 64 << 20  # containerd's /dev/shm
-PRIVATE = ("/tmp", "/var/tmp", "/run")
 _STICKY = ("/tmp", "/var/tmp")
 # What another process must not take from a container's environment: what the C library itself
 # drops in programs with more rights than their user (glibc: sysdeps/generic/unsecvars.h).
@@ -45,23 +45,8 @@ _CHECK = (
 LAYER = (
     'MOUNT -n -i -c -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root && exec "$@"'
 )
+_PID_NAMESPACE_FD = 5
 LAYER_DIRECTORIES = ("upper", "work", "root")
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """The machine, as far as sandboxes depend on it."""
-
-    tools: Mapping[str, str]  # by name, absolute
-    root: bool = False  # we may do everything
-    layers: bool = False  # and lay a writable layer over the host's root
-    uid: int = 0
-    gid: int = 0
-    groups: bool = False  # we have supplementary groups, which containers must not
-    mount_points: tuple[str, ...] = ()  # of the host, in order; a layer shows none of them
-    names_file: str = ""  # what /etc/resolv.conf is, where that is a link into /run
-    provided: tuple[str, ...] = ()  # to be seen even where private directories would hide it
-    hidden: tuple[str, ...] = ()  # never to be seen: our own state
 
 
 @dataclass(slots=True)
@@ -72,6 +57,7 @@ class Recipe:
     told: list[str] = field(default_factory=list)  # bubblewrap's arguments
     layer: bool = False  # LAYER_DIRECTORIES are needed in the attempt's directory
     opaque: tuple[str, ...] = ()  # directories of the layer that hide the host's
+    copied: bool = False  # a copy of bubblewrap is needed there, as "maker"
     error: str = ""  # why the container cannot start
 
 
@@ -88,8 +74,14 @@ class _Plan:
     told: list[str] = field(default_factory=list)
 
 
-def make(spec: ContainerSpec, ground: Ground) -> Recipe:
-    """The recipe for a container. Looks at the machine's files, and changes none."""
+def make(
+    spec: ContainerSpec, ground: Ground, holder: int | None = None, beside: int | None = None
+) -> Recipe:
+    """The recipe for a container. Looks at the machine's files, and changes none.
+
+    `holder` is the process whose namespaces are the pod's; `beside` one whose process ids
+    the container is to share, though the pod has not.
+    """
     isolation = spec.isolation or Isolation()
     plan = _Plan(spec, isolation, ground)
     recipe = Recipe(layer=ground.layers)
@@ -112,17 +104,43 @@ def make(spec: ContainerSpec, ground: Ground) -> Recipe:
         return Recipe(error=str(error))
     for target in plan.read_only:
         plan.told += ["--remount-ro", target]
-    recipe.told = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1"]
+    if beside is None and isolation.pod_processes:
+        beside = holder
+    recipe.told = namespaces(isolation, holder, beside)
     recipe.told += _identity(plan) + plan.told + ["--chdir", directory]
     before, deferred = _before(plan)
+    if before and (over := _covers_tools(plan)):
+        return Recipe(error=f'mounting to rootfs at "{over}": it hides programs of the sandbox')
     recipe.told += _environment(spec.env, deferred)
-    recipe.words = [ground.tools["bwrap"], "--args", "3", "--json-status-fd", "4", "--"]
+    # What starts a container's program may be opened by it, through /proc. Of a layer, it is the
+    # attempt's own copy that is written to then; elsewhere a copy is made.
+    maker = f"root{ground.tools['bwrap']}" if ground.layers else "./maker"
+    recipe.copied = ground.root and not ground.layers
+    if not ground.root:
+        maker = ground.tools["bwrap"]  # only root's, and we are not root
+    recipe.words = [maker, "--args", "3", "--json-status-fd", "4", "--"]
     recipe.words += [*before, *spec.argv]
     if ground.layers:
         script = LAYER.replace("MOUNT", ground.tools["mount"])
         shell = [ground.tools["sh"], "-c", script, "sh"]
         recipe.words = [ground.tools["unshare"], "--mount", *shell, *recipe.words]
+    if holder is not None and isolation.pod_ipc:
+        enter = [ground.tools["nsenter"], f"--ipc=/proc/{holder}/ns/ipc", "--"]
+        recipe.words = [*enter, *recipe.words]
+    if beside is not None:  # it is for bubblewrap to enter, once it has left itself behind
+        script = f'exec {_PID_NAMESPACE_FD}</proc/{beside}/ns/pid && exec "$@"'
+        recipe.words = [ground.tools["sh"], "-c", script, "sh", *recipe.words]
     return recipe
+
+
+def namespaces(isolation: Isolation, holder: int | None, beside: int | None) -> list[str]:
+    """The namespaces a container gets for itself, and those it is put into."""
+    told = ["--unshare-uts"]
+    if not isolation.host_ipc and (holder is None or not isolation.pod_ipc):
+        told.append("--unshare-ipc")
+    if beside is not None:
+        return [*told, "--pidns", str(_PID_NAMESPACE_FD)]
+    return told if isolation.host_processes else [*told, "--unshare-pid", "--as-pid-1"]
 
 
 class _Refused(Exception):
@@ -148,7 +166,8 @@ def _layered_root(plan: _Plan, private: Sequence[str]) -> None:
     if plan.isolation.read_only_root:
         plan.read_only.append("/")
     _devices(plan)
-    for point in ("/sys", *plan.ground.mount_points):
+    plan.told += ["--bind-try" if plan.isolation.privileged else "--ro-bind-try", "/sys", "/sys"]
+    for point in plan.ground.mount_points:
         plan.told += ["--ro-bind-try", point, point]
     for path in private:
         if path not in _STICKY:  # those are opaque in the layer
@@ -183,7 +202,7 @@ def _incomplete(wanted: Iterable[str], private: Sequence[str]) -> set[str]:
         shown.mount(path, None)
     for target in wanted:
         path = shown.real(target)
-        if path == "/" or _in_any(path, private) or os.path.lexists(path):
+        if path == "/" or in_any(path, private) or os.path.lexists(path):
             continue
         while not os.path.lexists(path):
             path = os.path.dirname(path)
@@ -206,7 +225,9 @@ def _rebuild(plan: _Plan, directory: str) -> None:
 
 def _devices(plan: _Plan) -> None:
     """/dev and /proc."""
-    if plan.ground.root:
+    if plan.isolation.privileged:
+        plan.told += ["--dev-bind", "/dev", "/dev"]
+    elif plan.ground.root:
         plan.told += ["--dev", "/dev"]
     else:
         # Not --dev: for its terminals it makes a user namespace inside the first one, and then
@@ -217,10 +238,21 @@ def _devices(plan: _Plan) -> None:
         plan.told += ["--symlink", "/proc/self/fd", "/dev/fd"]
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             plan.told += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
-    size = str(SHARED_MEMORY_BYTES)
-    plan.told += ["--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--proc", "/proc"]
     plan.view.mount("/dev", None)
     plan.view.mount("/proc", None)
+    if plan.isolation.host_ipc:
+        plan.told += ["--bind", "/dev/shm", "/dev/shm"]
+        plan.view.mount("/dev/shm", "/dev/shm")
+    else:
+        size = str(SHARED_MEMORY_BYTES)
+        plan.told += ["--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]
+    plan.told += ["--proc", "/proc"]
+    if plan.ground.uid == 0 and not plan.isolation.privileged:
+        # Settings of the whole machine, which user 0 may change without any capability: with a
+        # program to handle core dumps it would be out. bubblewrap closes some and not these
+        # (containerd: pkg/oci/spec_opts.go, WithReadonlyPaths). Each costs a tenth of a start.
+        for path in plan.ground.settings:
+            plan.told += ["--ro-bind-try", path, path]
 
 
 def _shown_and_hidden(plan: _Plan) -> None:
@@ -228,7 +260,7 @@ def _shown_and_hidden(plan: _Plan) -> None:
     if ground.names_file:
         plan.told += ["--ro-bind-try", ground.names_file, ground.names_file]
     for path in ground.provided:
-        if _in_any(path, PRIVATE) and plan.view.find(path) is None:
+        if in_any(path, PRIVATE) and plan.view.find(path) is None:
             plan.told += ["--ro-bind-try", path, path]
             plan.view.mount(path, path)
     for path in ground.hidden:
@@ -267,13 +299,36 @@ def _mount(plan: _Plan, mount: Mount) -> None:
             "to mount a directory onto a file (or vice-versa)? Check if the specified host path "
             "exists and is the expected type"
         )
+    hidden = plan.ground.hidden
+    if not plan.isolation.host_processes:
+        # The machine's /proc leads into every other container that has no more rights.
+        if in_any(source, _NEED_SIGHT):
+            raise _Refused(f'mounting "{source}": it shows other containers, and needs hostPID')
+        hidden += _NEED_SIGHT
+    if in_any("/dev/shm", (source,)):
+        hidden += memories()
     plan.told += ["--ro-bind" if mount.read_only else "--bind", source, target]
     plan.view.mount(target, source)
-    for path in plan.ground.hidden:
+    for path in hidden:
         # A part of the host that holds our state shows it no more than the root does.
-        if _in_any(path, (source,)) and path != source:
+        if in_any(path, (source,)) and path != source:
             inside = os.path.join(target, os.path.relpath(path, source))
             _hide(plan, inside, plan.view.find(inside))
+
+
+def _covers_tools(plan: _Plan) -> str:
+    """A mount over what has to check others, or to give up rights, before the program runs.
+
+    Whoever fills that volume would do both instead, and could let a subPath lead outside.
+    """
+    for mount in plan.spec.mounts:
+        if _any_in(plan.ground.trusted, View().real(mount.target)):
+            return mount.target
+    return ""
+
+
+def _any_in(paths: Iterable[str], folder: str) -> bool:
+    return any(in_any(path, (folder,)) for path in paths)
 
 
 def _parents(plan: _Plan, path: str) -> None:
@@ -301,10 +356,6 @@ def _working_directory(plan: _Plan) -> str:
     return wanted
 
 
-def _in_any(path: str, folders: Iterable[str]) -> bool:
-    return any(path == f or path.startswith(f.rstrip("/") + "/") for f in folders)
-
-
 # ----- identity and program
 
 
@@ -313,6 +364,8 @@ def capabilities(isolation: Isolation) -> frozenset[str]:
     kept = DEFAULT_CAPABILITIES - isolation.capabilities_drop
     if "ALL" in isolation.capabilities_drop:
         kept = frozenset()
+    if isolation.privileged:
+        return frozenset(("ALL",))
     return kept | (isolation.capabilities_add & CAPABILITIES)
 
 
@@ -340,6 +393,8 @@ def _identity(plan: _Plan) -> list[str]:
         wanted = wanted if user == 0 else frozenset()
     elif _switches(plan):
         wanted |= {"SETGID", "SETPCAP", "SETUID"}  # until the switch is made
+    if plan.isolation.privileged:
+        return [*told, "--cap-add", "ALL"]
     told += ["--cap-drop", "ALL"]
     for name in sorted(wanted):
         told += ["--cap-add", f"CAP_{name}"]
@@ -362,6 +417,7 @@ def _before(plan: _Plan) -> tuple[list[str], dict[str, str]]:
         user, group, groups = identity(plan.isolation, plan.ground)
         kept = sorted(capabilities(plan.isolation))
         bounding = ",".join(["-all", *(f"+{name.lower()}" for name in kept)])
+        bounding = "+all" if plan.isolation.privileged else bounding
         words += [tools["setpriv"], "--reuid", str(user), "--regid", str(group)]
         words += ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
         words += ["--inh-caps=-all", f"--bounding-set={bounding}"]
@@ -384,21 +440,3 @@ def _environment(env: Mapping[str, str], deferred: Mapping[str, str]) -> list[st
         if name not in deferred:
             told += ["--setenv", name, value]
     return told
-
-
-def mount_points(text: str, hidden: Iterable[str]) -> tuple[str, ...]:
-    """The host's mount points a container is shown, from /proc/self/mountinfo."""
-    found: list[str] = []
-    apart = ("/proc", "/sys", "/dev", *PRIVATE, *hidden)
-    for line in text.splitlines():
-        fields = line.split(" ")
-        point = fields[4].encode().decode("unicode_escape")
-        kind = fields[fields.index("-") + 1]
-        if point != "/" and kind != "autofs" and not _in_any(point, (*apart, *found)):
-            found.append(point)
-    return tuple(found)
-
-
-def as_paths(paths: Iterable[Path]) -> tuple[str, ...]:
-    """Existing paths without symbolic links."""
-    return tuple(os.path.realpath(path) for path in paths)

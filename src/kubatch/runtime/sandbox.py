@@ -13,15 +13,20 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kubatch.runtime import recipe
+from kubatch.runtime import ground as ground_of
+from kubatch.runtime import holders, recipe
+from kubatch.runtime.ground import Ground
+from kubatch.runtime.holders import Holders, is_holder
 from kubatch.runtime.process import ProcessRuntime
 from kubatch.runtime.protocol import (
+    SIGHUP,
+    Container,
     ContainerId,
     ContainerNotFound,
     ContainerSpec,
@@ -31,12 +36,11 @@ from kubatch.runtime.protocol import (
     Isolation,
     RuntimeUnavailable,
 )
-from kubatch.runtime.recipe import Ground
 from kubatch.runtime.session import ProcessSession
 from kubatch.runtime.view import View
 
 _FOLDER = "sandbox"
-_TOOLS = ("bwrap", "env", "mount", "setpriv", "setsid", "sh", "stat", "unshare")
+_TOOLS = ("bwrap", "env", "mount", "nsenter", "setpriv", "setsid", "sh", "stat", "unshare")
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROBE_TIMEOUT_S = 10.0
 # A sandbox is made some milliseconds after its container was started.
@@ -91,16 +95,76 @@ class SandboxRuntime(ProcessRuntime):
         self._hidden = (directory, *hidden)
         self._provided = provided
         self._ground = Ground({})
+        self._holders = Holders(
+            self._known, self._start_holder, self._remove_holder, self._made_process
+        )
         self.features = Features(
-            mounts=True, users=True, groups=self._root, capabilities=recipe.CAPABILITIES
+            mounts=True,
+            users=True,
+            groups=self._root,
+            capabilities=recipe.CAPABILITIES,
+            privileged=self._root,
         )
 
     async def open(self) -> None:
         """Look at the machine, connect to the shim, and clear up after attempts it has not."""
         await asyncio.to_thread(self._survey)
         await super().open()
-        known = {_folder_name(seen.id) for seen in await self.observe()}
+        known = {_folder_name(seen.id) for seen in await super().observe()}
         await asyncio.to_thread(self._sweep, known)
+        self._holders.adopt()
+
+    async def start(self, spec: ContainerSpec) -> Container:
+        """Start a container, in its pod's namespaces where it has such."""
+        async with self._holders.held(spec):
+            return await super().start(spec)
+
+    async def observe(self) -> Sequence[Container]:
+        """Ask the shim for everything it knows."""
+        return [seen for seen in await super().observe() if not is_holder(seen.id)]
+
+    async def changes(self) -> AsyncIterator[Container]:
+        """Starts and exits as they happen, until close()."""
+        async for seen in super().changes():
+            if not is_holder(seen.id):
+                yield seen
+
+    def _learn(self, record: Mapping[str, Any]) -> None:
+        super()._learn(record)
+        self._holders.noticed(record["id"][0])
+
+    async def _start_holder(self, id: ContainerId) -> Container:
+        spec = ContainerSpec(id, holders.PROGRAM, {}, None, self._folder(id) / "log")
+        return await super().start(spec)
+
+    async def _remove_holder(self, id: ContainerId) -> None:
+        await super().remove(id)
+        await asyncio.to_thread(shutil.rmtree, self._folder(id), ignore_errors=True)
+
+    def _made_process(self, id: ContainerId) -> int | None:
+        folder = self._folder(id)
+        return _child_of(folder) if _is_made(folder, self._ground.tools["bwrap"]) else None
+
+    def _process_in(self, uid: str, container: str) -> int | None:
+        """The first process of a pod's container, while it runs."""
+        for id, seen in self._known.items():
+            if id[:2] == (uid, container) and seen.state is ContainerState.RUNNING:
+                return self._made_process(id)
+        return None
+
+    def _holder_request(self, request: dict[str, Any], folder: Path) -> dict[str, Any]:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        maker = [self._ground.tools["bwrap"], "--args", "3", "--json-status-fd", "4", "--"]
+        return {
+            **request,
+            "argv": [*maker, *holders.PROGRAM],
+            "cwd": "/",
+            "sandbox": {
+                "told": "\0".join(holders.told(_SEARCH)) + "\0",
+                "status": str(folder / "status"),
+                "enter": {},
+            },
+        }
 
     async def remove(self, id: ContainerId) -> None:
         """Forget an attempt, and the layer it wrote to."""
@@ -114,7 +178,13 @@ class SandboxRuntime(ProcessRuntime):
             await asyncio.to_thread(shutil.rmtree, self._attempts, ignore_errors=True)
 
     async def exec(
-        self, id: ContainerId, argv: Sequence[str], *, tty: bool, stdin: bool
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        on_close: int = SIGHUP,
     ) -> ProcessSession:
         """Start one more program in a container's sandbox."""
         folder = self._folder(id)
@@ -128,21 +198,27 @@ class SandboxRuntime(ProcessRuntime):
         why = await asyncio.to_thread(_why_not_exec, folder, argv)
         if why:
             raise ExecFailed(why)
-        return await super().exec(id, argv, tty=tty, stdin=stdin)
+        return await super().exec(id, argv, tty=tty, stdin=stdin, on_close=on_close)
 
     def _request(self, spec: ContainerSpec) -> dict[str, Any]:
         request = super()._request(spec)
+        if is_holder(spec.id):
+            return self._holder_request(request, self._folder(spec.id))
         ground = self._ground
         if ground.layers:
             text = Path("/proc/self/mountinfo").read_text()
-            points = recipe.mount_points(text, ground.hidden)
+            points = ground_of.mount_points(text, ground.hidden)
             ground = replace(ground, mount_points=points)
-        made = recipe.make(spec, ground)
+        wanted = spec.isolation.processes_of if spec.isolation is not None else ""
+        target = self._process_in(spec.id.pod_uid, wanted) if wanted else None
+        if wanted and target is None:
+            return {**request, "refused": f'target container "{wanted}" is not running'}
+        made = recipe.make(spec, ground, self._holders.process_of(spec), target)
         if made.error:
             return {**request, "refused": made.error}
         folder = self._folder(spec.id)
         try:
-            _prepare(folder, made)
+            _prepare(folder, made, ground.tools["bwrap"])
         except OSError as error:
             raise RuntimeUnavailable(f"no room for a sandbox: {error}") from error
         isolation = spec.isolation or Isolation()
@@ -151,7 +227,7 @@ class SandboxRuntime(ProcessRuntime):
         return {
             **request,
             "argv": made.words,
-            "cwd": str(folder) if made.layer else "/",
+            "cwd": str(folder) if made.layer or made.copied else "/",
             "sandbox": {
                 "told": "\0".join(made.told) + "\0",
                 "status": str(folder / "status"),
@@ -160,11 +236,15 @@ class SandboxRuntime(ProcessRuntime):
                     "group": group,
                     "groups": list(groups),
                     "switch": ground.root,
-                    "keep": sorted(_NUMBERS[name] for name in kept),
+                    "keep": [*range(64)] if "ALL" in kept else sorted(_NUMBERS[n] for n in kept),
+                    "starter": ground.tools["setpriv"],
                     "cwd": spec.working_dir or "/",
                 },
             },
         }
+
+    def _layer(self, id: ContainerId) -> Path | None:
+        return self._folder(id) / "upper" if self._ground.layers else None
 
     def _folder(self, id: ContainerId) -> Path:
         return self._attempts / _folder_name(id)
@@ -178,8 +258,8 @@ class SandboxRuntime(ProcessRuntime):
         layers = self._root and _layers_work(tools, self._attempts)
         self._ground = replace(
             _ground(tools, root=self._root, layers=layers),
-            provided=recipe.as_paths(self._provided),
-            hidden=recipe.as_paths(self._hidden),
+            provided=ground_of.as_paths(self._provided),
+            hidden=ground_of.as_paths(self._hidden),
         )
 
     def _sweep(self, known: set[str]) -> None:
@@ -192,9 +272,11 @@ def _folder_name(id: ContainerId) -> str:
     return sha256("/".join(map(str, id)).encode()).hexdigest()[:32]
 
 
-def _prepare(folder: Path, made: recipe.Recipe) -> None:
+def _prepare(folder: Path, made: recipe.Recipe, maker: str) -> None:
     """An attempt's directory: the layer it writes to, and where bubblewrap tells how it goes."""
     folder.mkdir(mode=0o700, exist_ok=True)
+    if made.copied:
+        shutil.copy(maker, folder / "maker")
     if not made.layer:
         return
     for name in recipe.LAYER_DIRECTORIES:
@@ -221,6 +303,8 @@ def _ground(tools: Mapping[str, str], *, root: bool, layers: bool) -> Ground:
         gid=os.getegid(),
         groups=bool(set(os.getgroups()) - {os.getegid()}),
         names_file=names_file if names_file.startswith("/run/") else "",
+        settings=ground_of.settings(),
+        trusted=ground_of.trusted(tools),
     )
 
 
@@ -229,11 +313,11 @@ def _layers_work(tools: Mapping[str, str], folder: Path) -> bool:
     trial = folder / "trial"
     made = recipe.Recipe(layer=True, opaque=("/tmp",))
     try:
-        _prepare(trial, made)
+        _prepare(trial, made, tools["bwrap"])
     except OSError:
         return False
     script = recipe.LAYER.replace("MOUNT", tools["mount"])
-    hides = f'test -d root/usr && test -z "$({tools["sh"]} -c "ls -A root/tmp")"'
+    hides = f'test -x root{tools["bwrap"]} && test -z "$({tools["sh"]} -c "ls -A root/tmp")"'
     words = [tools["unshare"], "--mount", tools["sh"], "-c", script, "sh", tools["sh"], "-c", hides]
     failed = _try(words, str(trial))
     shutil.rmtree(trial, ignore_errors=True)
@@ -261,7 +345,7 @@ def _is_made(folder: Path, maker: str) -> bool:
         return False
     try:
         # While it is being executed a program has no environment; later one with PWD at least.
-        made = os.readlink(f"/proc/{child}/exe") != maker
+        made = not os.readlink(f"/proc/{child}/exe").endswith((maker, "/maker"))
         return made and bool(Path(f"/proc/{child}/environ").read_bytes())
     except OSError:
         return False

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from kubatch.api.resource import NODES, PODS
+from kubatch.api.resource import (
+    NAMESPACES,
+    NODES,
+    PERSISTENTVOLUMECLAIMS,
+    PERSISTENTVOLUMES,
+    PODDISRUPTIONBUDGETS,
+    PODS,
+)
 from kubatch.reconcile.controller import Controller
 from kubatch.scheduler.decide import decide
 from kubatch.scheduler.facts import (
@@ -10,9 +17,12 @@ from kubatch.scheduler.facts import (
     SCHEDULER_NAME,
     WAITING_PODS,
     SchedulerFacts,
+    namespace_keys,
+    no_keys,
     node_keys,
     pod_keys,
     read,
+    volume_keys,
 )
 
 
@@ -20,7 +30,14 @@ def controller() -> Controller[SchedulerFacts]:
     """The record for the engine."""
     return Controller(
         name=SCHEDULER_NAME,
-        watches={PODS: pod_keys, NODES: node_keys},
+        watches={
+            PODS: pod_keys,
+            NODES: node_keys,
+            PERSISTENTVOLUMECLAIMS: volume_keys,
+            PERSISTENTVOLUMES: volume_keys,
+            NAMESPACES: namespace_keys,
+            PODDISRUPTIONBUDGETS: no_keys,
+        },
         read=read,
         decide=decide,
         indexes=(WAITING_PODS, PODS_BY_NODE),

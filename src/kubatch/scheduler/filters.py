@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from kubatch.api import models as m
 from kubatch.api import taints
 from kubatch.scheduler import affinity
-from kubatch.scheduler.facts import NodeFacts, PodFacts, Port
+from kubatch.scheduler.facts import NodeFacts, PodFacts
+from kubatch.scheduler.occupants import Occupant, Port
 from kubatch.scheduler.requests import Resources
 
 _UNSCHEDULABLE = m.Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
@@ -45,12 +46,32 @@ class Room:
 
     def take(self, pod: PodFacts) -> None:
         """Account for a pod that this turn binds here."""
-        for name, value in pod.requests.items():
-            self.used[name] = self.used.get(name, 0) + value
-        for name, value in pod.scoring_requests.items():
-            self.scoring_used[name] = self.scoring_used.get(name, 0) + value
-        self.pods += 1
+        self.hold(pod.occupant)
+
+    def hold(self, pod: Occupant) -> None:
+        """Account for a pod, here or to come."""
+        self._change(pod, 1)
         self.ports.extend(pod.ports)
+
+    def release(self, pod: Occupant) -> None:
+        """The pod is not accounted for any more."""
+        self._change(pod, -1)
+        for port in pod.ports:
+            self.ports.remove(port)
+
+    def _change(self, pod: Occupant, sign: int) -> None:
+        for name, value in pod.requests.items():
+            self.used[name] = self.used.get(name, 0) + sign * value
+        for name, value in pod.scoring_requests.items():
+            self.scoring_used[name] = self.scoring_used.get(name, 0) + sign * value
+        self.pods += sign
+
+    def copy(self) -> Room:
+        """A room to try things in."""
+        other = Room(self.node)
+        other.used, other.scoring_used = dict(self.used), dict(self.scoring_used)
+        other.pods, other.ports = self.pods, list(self.ports)
+        return other
 
 
 # ----- filters that look at the node alone: the same all turn for all pods of a shape

@@ -5,37 +5,20 @@ The plugins and weights are the default profile's (pkg/scheduler/apis/config/v1/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from kubatch.scheduler import affinity
 from kubatch.scheduler.facts import NodeFacts, PodFacts
 from kubatch.scheduler.filters import Room, tolerates
 
 MAX = 100
 TAINT_WEIGHT = 3
 AFFINITY_WEIGHT = 2
+SPREAD_WEIGHT = 2
+NEIGHBOURS_WEIGHT = 2
 _SCORED = ("cpu", "memory")
 
 
-def best(pod: PodFacts, rooms: Sequence[Room]) -> Room:
-    """The room with the highest score; of equals the first by name, so runs can be repeated."""
-    if len(rooms) == 1:
-        return rooms[0]
-    taints = [intolerable(pod, room.node) for room in rooms]
-    wishes = [affinity.preference(pod.spec, room.node.name, room.node.labels) for room in rooms]
-    worst, most = max(taints), max(wishes)
-    scored = [
-        (
-            least_allocated(pod, room)
-            + balanced(pod, room)
-            + TAINT_WEIGHT * (MAX - MAX * bad // worst if worst else MAX)
-            + AFFINITY_WEIGHT * (MAX * wish // most if most else 0),
-            room,
-        )
-        for room, bad, wish in zip(rooms, taints, wishes, strict=True)
-    ]
-    top = max(score for score, _ in scored)
-    return min((room for score, room in scored if score == top), key=lambda room: room.node.name)
+def emptiness(pod: PodFacts, room: Room) -> int:
+    """What depends on what is left of a node."""
+    return least_allocated(pod, room) + balanced(pod, room)
 
 
 def least_allocated(pod: PodFacts, room: Room) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from kubatch.api import codec, errors
@@ -31,8 +32,13 @@ def manager(query: Query, user_agent: str) -> str:
     asked = first(query, "fieldManager")
     if asked:
         return asked
+    name = user_agent.partition("/")[0]
+    return (_remembered if len(name) <= FIELD_MANAGER_BYTES_MAX else _program)(name)
+
+
+def _program(name: str) -> str:
     kept, room = "", FIELD_MANAGER_BYTES_MAX
-    for character in user_agent.partition("/")[0]:
+    for character in name:
         if not character.isprintable():
             continue
         room -= len(character.encode(errors="replace"))
@@ -40,6 +46,9 @@ def manager(query: Query, user_agent: str) -> str:
             break
         kept += character
     return kept
+
+
+_remembered = lru_cache(maxsize=64)(_program)
 
 
 async def apply(

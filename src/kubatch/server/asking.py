@@ -27,6 +27,8 @@ async def token(call: Call, gate: Gate) -> Reply:
     asked = await _question(call, TOKENREQUESTS)
     accounts, info = gate.authenticator.accounts, call.info
     assert accounts is not None, "a started server issues tokens"
+    bound = asked.spec.boundObjectRef if asked.spec is not None else None
+    gate.guard_token(call.user, info.namespace or "", info.name, bound)
     made = await accounts.create(info.namespace or "", info.name, asked, call.warnings)
     return Reply(codec.to_wire(TOKENREQUESTS, made), 201)
 

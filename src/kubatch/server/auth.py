@@ -75,6 +75,17 @@ class Authenticator:
         raise InvalidToken("unknown token")
 
 
+def attempted(peer: Peer | None, authorization: str) -> str:
+    """How somebody tried to get in whom nobody knows (filters/authn_audit.go: getAuthMethods)."""
+    words = authorization.strip().split(" ")
+    scheme = words[0].lower() if len(words) > 1 else ""
+    methods = [scheme] if scheme in ("basic", "bearer") else []
+    methods += ["x509"] if peer is not None else []
+    if not methods:
+        return "Authentication failed, no credentials provided"
+    return f"Authentication failed, attempted: {', '.join(methods)}"
+
+
 @lru_cache(maxsize=1024)
 def certificate_user(peer: Peer) -> User | None:
     """The user a verified certificate names: the common name; organizations are groups."""

@@ -23,6 +23,7 @@ from kubatch.api.json_text import TYPE_META, go_kind
 from kubatch.api.resource import Resource
 from kubatch.api.yaml_text import parse_yaml
 from kubatch.registry.values import DeleteRequest
+from kubatch.server import operations
 from kubatch.server.gojson import go_json_error
 from kubatch.server.request import META_GROUP, Query, dry_run_causes, first, flag, integer
 
@@ -150,35 +151,33 @@ def _summary(data: bytes) -> str:
 
 def decode_patch(data: bytes, kind: Literal["json", "merge", "strategic"]) -> tuple[Any, list[str]]:
     """A patch as plain values, and its duplicate members. Raises ApiError 400."""
+    if kind == "json":
+        return operations.decode(data)
     try:
-        if kind != "json":
-            body = codec.parse_json(data)
-            return body.value, body.strict_errors
-        value = json.loads(data)
-        why = (
-            f"json: cannot unmarshal {go_kind(value)} into Go value of type []handlers.jsonPatchOp"
-        )
-        if isinstance(value, list):
-            return value, []
-    except (Malformed, ValueError, RecursionError):
+        body = codec.parse_json(data)
+    except Malformed:
         why = go_json_error(data).replace(TYPE_META, "map[string]interface {}")
-    raise errors.bad_request(f"error decoding patch: {why}")
+        raise errors.bad_request(f"error decoding patch: {why}") from None
+    return body.value, body.strict_errors
 
 
-def patch_reporter(patch: Any, validation: str, warnings: list[str]) -> Callable[[list[str]], None]:
-    """What to do with the strict findings of a patch, or of the object it made.
+def patch_reporter(
+    patch: Any, earlier: list[str], validation: str, warnings: list[str]
+) -> Callable[[list[str]], None]:
+    """What to do with the strict findings of a patch (`earlier`) and of the object it made.
 
     (apiserver/pkg/endpoints/handlers/patch.go.) What it returns raises ApiError 422 when they are
     to be refused.
     """
 
-    def report(found: list[str]) -> None:
+    def report(of_object: list[str]) -> None:
+        found = [*earlier, *of_object]
         if found and validation == "Strict":
             sent = json.dumps(patch, separators=(",", ":"), ensure_ascii=False)
             cause = fields.invalid("patch", sent, strict_text(found))
             raise errors.invalid("", "", "", [cause])
         if validation == "Warn":
-            warnings.extend(found)
+            warnings.extend(w for w in found if w not in warnings)
 
     return report
 

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kubatch.registry.kinds.service.allocation import KUBERNETES_ADDRESS
+
 CA_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=365)
 # A certificate closer to its end than this is made anew at the next start.
@@ -30,12 +32,13 @@ BACKDATE = timedelta(minutes=5)
 
 ADMIN_USER = "kubernetes-admin"
 ADMIN_GROUP = "system:masters"
-# Names by which pods know the API server (kubeadm's defaults).
+# Names and the address by which pods know the API server (kubeadm's defaults).
 SERVICE_NAMES = (
     "kubernetes",
     "kubernetes.default",
     "kubernetes.default.svc",
     "kubernetes.default.svc.cluster.local",
+    KUBERNETES_ADDRESS,
 )
 
 

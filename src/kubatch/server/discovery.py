@@ -17,11 +17,12 @@ from typing import Any
 from kubatch import __version__
 from kubatch.api import resource as table
 from kubatch.api.resource import Resource, Subresource
-from kubatch.server import negotiate
+from kubatch.server import consumption, negotiate
 
 KUBERNETES_VERSION = "v1.36.2"
 
-_SERVED = frozenset((r.group, r.version) for r in table.RESOURCES)
+_ALL = (*table.RESOURCES, *consumption.RESOURCES)
+_SERVED = frozenset((r.group, r.version) for r in _ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,14 @@ def find(path: str, accept: str, address: str) -> Document | None:
 @lru_cache(maxsize=64)
 def _root(path: str, address: str) -> Document:
     if path == "/apis":
-        groups = [_group(g) for g in table.groups() if g]
+        groups = [_group(g) for g in _groups() if g]
         return Document(
             negotiate.encode({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         )
     reach = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
     body = {
         "kind": "APIVersions",
-        "versions": table.versions(""),
+        "versions": _versions(""),
         "serverAddressByClientCIDRs": reach,
     }
     return Document(negotiate.encode(body))
@@ -68,15 +69,23 @@ def _root(path: str, address: str) -> Document:
 
 def _list_of(parts: Sequence[str]) -> Document | None:
     match parts:
-        case ["api", version] if version in table.versions(""):
+        case ["api", version] if version in _versions(""):
             return _resource_list("", version)
-        case ["apis", group] if group in table.groups():
+        case ["apis", group] if group in _groups():
             return Document(
                 negotiate.encode({"kind": "APIGroup", "apiVersion": "v1", **_group(group)})
             )
-        case ["apis", group, version] if version in table.versions(group):
+        case ["apis", group, version] if version in _versions(group):
             return _resource_list(group, version)
     return None
+
+
+def _groups() -> list[str]:
+    return [*table.groups(), consumption.GROUP]
+
+
+def _versions(group: str) -> list[str]:
+    return [consumption.VERSION] if group == consumption.GROUP else table.versions(group)
 
 
 def serves(group: str, version: str) -> bool:
@@ -88,7 +97,7 @@ def serves(group: str, version: str) -> bool:
 
 
 def _group(group: str) -> dict[str, Any]:
-    versions = [{"groupVersion": f"{group}/{v}", "version": v} for v in table.versions(group)]
+    versions = [{"groupVersion": f"{group}/{v}", "version": v} for v in _versions(group)]
     return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
 
@@ -108,7 +117,7 @@ def _resource_list(group: str, version: str) -> Document:
 
 
 def _resources(group: str, version: str) -> list[Resource[Any]]:
-    return [r for r in table.RESOURCES if (r.group, r.version) == (group, version)]
+    return [r for r in _ALL if (r.group, r.version) == (group, version)]
 
 
 def _entry(resource: Resource[Any]) -> dict[str, Any]:
@@ -156,7 +165,7 @@ def _aggregated_version(accept: str) -> str:
 
 @lru_cache(maxsize=8)
 def _aggregated(core: bool, version: str) -> Document:
-    groups = [g for g in table.groups() if bool(g) != core]
+    groups = [g for g in _groups() if bool(g) != core]
     body = negotiate.encode(
         {
             "kind": "APIGroupDiscoveryList",
@@ -179,7 +188,7 @@ def _group_discovery(group: str) -> dict[str, Any]:
                 "resources": [_resource_discovery(r) for r in _resources(group, version)],
                 "freshness": "Current",
             }
-            for version in table.versions(group)
+            for version in _versions(group)
         ],
     }
 

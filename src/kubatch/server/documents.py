@@ -25,8 +25,14 @@ def openapi_document(call: Call, now: datetime) -> Reply:
     info, known = call.info, call.header("If-None-Match")
     match info.path.split("/")[2:]:
         case ["v2"]:
-            body, content_type = openapi.v2(call.header("Accept"))
-            return Reply(body, 200, content_type)
+            # Loaded when somebody asks for it, which hardly anybody does.
+            from kubatch.server.swagger import document as swagger
+
+            made = swagger.answer(call.header("Accept"))
+            headers = {"ETag": made.tag, "Vary": "Accept"}
+            if made.tag in known:
+                return Reply(b"", 304, made.content_type, headers)
+            return Reply(made.body, 200, made.content_type, headers)
         case ["v3"]:
             tag = f'"{openapi.v3_index_hash()}"'
             if tag in known:

@@ -28,6 +28,7 @@ from kubatch.server import (
     asking,
     bodies,
     connect,
+    consumption,
     discovery,
     documents,
     health,
@@ -42,6 +43,7 @@ from kubatch.server import (
 from kubatch.server.gate import Gate
 from kubatch.server.insight import Insight
 from kubatch.server.negotiate import Form
+from kubatch.server.pieces import Pieces
 from kubatch.server.replies import Answer, Call, Reply, Stream, json_reply, page_not_found
 from kubatch.server.request import ListOptions, RequestInfo
 from kubatch.server.reviews import ANSWERS
@@ -122,6 +124,8 @@ class Handlers:
 
     async def _resource(self, call: Call) -> Answer:
         info = call.info
+        if (info.group, info.version) == (consumption.GROUP, consumption.VERSION):
+            return consumption.answer(call, self._insight.consumption())
         if not discovery.serves(info.group, info.version):
             return page_not_found()
         resource = _find(info)
@@ -140,7 +144,7 @@ class Handlers:
             case "watch":
                 return self._watch(call, resource)
             case "create" if resource is BINDINGS:
-                return await pods.bind(call, self._registry, self._context(call))
+                return await pods.bind(call, self._registry)
             case "create" if resource in ANSWERS:
                 return await asking.answer(call, resource, self._gate())
             case "create":
@@ -166,7 +170,7 @@ class Handlers:
         if resource is PODS and found.name in connect.BEGIN:
             return await connect.begin(call, self._registry, self._streams, self._settings)
         if resource is PODS and found.name == "binding":
-            return await pods.bind(call, self._registry, self._context(call))
+            return await pods.bind(call, self._registry)
         if resource is PODS and found.name == "eviction":
             return await pods.evict(call, self._registry, self._context(call))
         if found.name == "scale":
@@ -188,9 +192,13 @@ class Handlers:
         entry = await self._registry.get(resource, call.info.namespace, call.info.name)
         return self._one(call, resource, form, entry)
 
-    async def _list(self, call: Call, resource: Resource[Any]) -> Reply:
+    async def _list(self, call: Call, resource: Resource[Any]) -> Reply | Pieces:
         form = negotiate.form(call.header("Accept"))
         options = request.list_options(call.info.query, watch=False)
+        if not form.transform:
+            wanted = _list_request(options)
+            found = await self._registry.select(resource, call.info.namespace, wanted)
+            return Pieces(tables.list_pieces(resource, found))
         include = tables.include_object(call.info.query) if form.transform == "Table" else None
         page = await self._registry.list(resource, call.info.namespace, _list_request(options))
         return self._page(resource, form, page, include)
@@ -199,6 +207,7 @@ class Handlers:
         info = call.info
         form = negotiate.form(call.header("Accept"))
         options = request.list_options(info.query, watch=True)
+        negotiate.check_streamable(form)
         tabler = None
         if form.transform == "Table":
             tabler = self._tabler(resource, form, tables.include_object(info.query))
@@ -296,9 +305,8 @@ class Handlers:
             ctx = self._context(call)
             entry, made = await applying.apply(call, resource, self._registry, ctx, options)
             return self._one(call, resource, form, entry, 201 if made else 200)
-        patch, duplicates = bodies.decode_patch(await call.body(), kind)
-        report = bodies.patch_reporter(patch, options.field_validation, call.warnings)
-        report(duplicates)
+        patch, earlier = bodies.decode_patch(await call.body(), kind)
+        report = bodies.patch_reporter(patch, earlier, options.field_validation, call.warnings)
         entry = await self._registry.patch(
             resource, info.namespace, info.name, kind, patch, self._context(call),
             subresource=info.subresource, dry_run=options.dry_run, field_errors=report,

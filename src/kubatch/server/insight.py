@@ -15,6 +15,7 @@ from kubatch.api import errors
 from kubatch.api import resource as table
 from kubatch.api.resource import Resource
 from kubatch.meters import Meters
+from kubatch.server.consumption import Consumption
 from kubatch.server.replies import Reply, json_reply
 from kubatch.server.request import RequestInfo
 
@@ -52,6 +53,7 @@ class Insight:
 
     meters: Meters = field(default_factory=Meters)
     explain: Explain = _nothing
+    consumption: Callable[[], Consumption | None] = lambda: None  # None: nobody looks
 
 
 async def answer(about: RequestInfo, registry: Registry, explain: Explain) -> Reply:

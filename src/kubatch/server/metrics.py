@@ -69,6 +69,13 @@ REVISION = Metric("kubatch_store_revision", "Revision of the newest write.", (),
 _MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 # apiserver/pkg/server/filters/longrunning.go, as kube-apiserver sets it up
 _LONG_RUNNING = frozenset(("log", "exec", "attach", "portforward", "proxy"))
+
+
+def is_long_running(info: RequestInfo) -> bool:
+    """Whether a request goes on: it is counted apart, and its start is worth a line of audit."""
+    return info.is_resource and (info.verb == "watch" or info.subresource in _LONG_RUNNING)
+
+
 _VERBS = {
     "create": "POST",
     "update": "PUT",
@@ -106,7 +113,7 @@ class OneRequest:
             info.namespace is not None, bool(info.name), info.is_resource,
         )  # fmt: skip
         self._dry_run = "All" if "dryRun" in info.query else ""
-        if info.is_resource and (info.verb == "watch" or info.subresource in _LONG_RUNNING):
+        if is_long_running(info):
             self._gauge, self._kind = LONG_RUNNING, self._what
         else:
             kind = "mutating" if info.method in _MUTATING else "readOnly"

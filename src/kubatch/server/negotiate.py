@@ -103,6 +103,16 @@ def form(accept: str) -> Form:
     raise not_acceptable()
 
 
+def check_streamable(how: Form) -> None:
+    """YAML has no form in which objects follow each other (NegotiateOutputStreamSerializer).
+
+    Raises ApiError 406.
+    """
+    if how.media == "yaml":
+        message = f"only the following media types are accepted: {JSON}, {PROTOBUF}"
+        raise ApiError(406, "NotAcceptable", message)
+
+
 def not_acceptable() -> ApiError:
     """406: nothing the client takes is on offer."""
     return ApiError(406, "NotAcceptable", _NOT_ACCEPTABLE, Details())

@@ -1,4 +1,4 @@
-"""OpenAPI documents, as far as kubectl needs them: create, apply, explain.
+"""OpenAPI 3 documents, as far as kubectl needs them: create, apply, explain.
 
 Generated from the tables that decode requests (api/schema.py), one document per group and version,
 when somebody first asks. The texts that `kubectl explain` shows come from the models' docstrings.
@@ -18,8 +18,7 @@ from kubatch.api import resource as table
 from kubatch.api.resource import Resource
 from kubatch.server import negotiate
 
-V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-_V2_PROTOBUF_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+VERSION = "v1.36.2"
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -50,21 +49,6 @@ class Document:
     hash: str
 
 
-# ----- v2
-
-
-def v2(accept: str) -> tuple[bytes, str]:
-    """The body and Content-Type of /openapi/v2.
-
-    kubectl 1.27 and 1.28 ask for protobuf and stop without it. An empty message satisfies them:
-    they then leave validation to the server, whose v3 documents say that it validates.
-    """
-    if any(c.media == _V2_PROTOBUF_ASKED for c in negotiate.clauses(accept)):
-        return b"", V2_PROTOBUF
-    info = {"title": "Kubernetes", "version": "v1.36.2"}
-    return negotiate.encode({"swagger": "2.0", "info": info, "paths": {}}), negotiate.JSON
-
-
 # ----- v3
 
 
@@ -90,7 +74,7 @@ def v3_index_hash() -> str:
 def v3(group: str, version: str) -> Document:
     """The document of a group and version that is served."""
     resources = [r for r in table.RESOURCES if (r.group, r.version) == (group, version)]
-    schemas = _Schemas()
+    schemas = Schemas()
     paths: dict[str, Any] = {}
     for resource in resources:
         schemas.add_kind(resource)
@@ -98,7 +82,7 @@ def v3(group: str, version: str) -> Document:
     body = negotiate.encode(
         {
             "openapi": "3.0.0",
-            "info": {"title": "Kubernetes", "version": "v1.36.2"},
+            "info": {"title": "Kubernetes", "version": VERSION},
             "paths": paths,
             "components": {"schemas": dict(sorted(schemas.made.items()))},
         }
@@ -136,20 +120,26 @@ def _paths(resource: Resource[Any]) -> dict[str, Any]:
     return {path: {"get": {**operation, "x-kubernetes-action": "get"}, "patch": patch}}
 
 
-class _Schemas:
+class Schemas:
     """Collects the schemas that a kind reaches."""
 
     def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}
 
-    def add_kind(self, resource: Resource[Any]) -> None:
-        """Add a kind's schema and everything it refers to."""
+    def add(self, home: str, name: str) -> None:
+        """Add a message of wire.json and everything it refers to."""
+        self._message((home, name), schema.message(home, name))
+
+    def add_kind(self, resource: Resource[Any]) -> str:
+        """Add a kind's schema and everything it refers to; its name."""
         short = resource.group.partition(".")[0] or "core"
         top = schema.root(resource.group, resource.version, resource.kind)
-        made = self._message((f"{short}/{resource.version}", resource.kind), top)
+        key = (f"{short}/{resource.version}", resource.kind)
+        made = self._message(key, top)
         made["x-kubernetes-group-version-kind"] = [
             {"group": resource.group, "kind": resource.kind, "version": resource.version}
         ]
+        return _definition(key)
 
     def _message(self, key: tuple[str, str], message: schema.Message) -> dict[str, Any]:
         name = _definition(key)

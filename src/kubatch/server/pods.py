@@ -10,10 +10,10 @@ from kubatch.api.errors import ApiError
 from kubatch.api.models import Pod
 from kubatch.api.resource import PODS
 from kubatch.client.protocol import PodStreams
-from kubatch.registry import eviction
+from kubatch.registry import binding, eviction
 from kubatch.registry.strategy import RequestContext
 from kubatch.server import bodies, negotiate, request
-from kubatch.server.replies import TEXT, Call, Reply, Stream, json_reply
+from kubatch.server.replies import LOG_TEXT, Call, Reply, Stream, json_reply
 from kubatch.server.streams import LogStream
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def log(call: Call, registry: Registry, streams: PodStreams) -> Reply | St
     pod: Pod = entry.obj
     container = choose_container(pod, request.first(info.query, "container"))
     if pod.spec is None or not pod.spec.nodeName:
-        return Reply(b"", 204, TEXT)
+        return Reply(b"", 204, LOG_TEXT)
     return LogStream(streams.logs(info.namespace or "", info.name, container, options))
 
 
@@ -57,13 +57,13 @@ def choose_container(pod: Pod, asked: str) -> str:
     )
 
 
-async def bind(call: Call, registry: Registry, context: RequestContext) -> Reply:
+async def bind(call: Call, registry: Registry) -> Reply:
     """pods/binding, or bindings: the scheduler's decision. Raises ApiError 400, 404, 409, 500."""
     info = call.info
     negotiate.form(call.header("Accept"))
     options = request.write_options(info.query, "CreateOptions")
-    binding = await _body(call, "Binding", "core")
-    metadata, target = _member(binding, "metadata"), _member(binding, "target")
+    asked = await _body(call, "Binding", "core")
+    metadata, target = _member(asked, "metadata"), _member(asked, "target")
     name = metadata.get("name") or info.name
     if info.name and name != info.name:
         raise errors.bad_request("name in URL does not match name in Binding object")
@@ -80,9 +80,8 @@ async def bind(call: Call, registry: Registry, context: RequestContext) -> Reply
     if not isinstance(node, str) or not node:
         raise _refused("target.name: Required value")
     if not options.dry_run:
-        await registry.bind(
-            info.namespace or "", str(name), metadata.get("uid") or None, node, context
-        )
+        uid = metadata.get("uid") or None
+        await binding.bind(registry, info.namespace or "", str(name), uid, node)
     return _created()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kubatch.server import negotiate
 from kubatch.server.auth import User
+from kubatch.server.pieces import Pieces
 from kubatch.server.request import RequestInfo
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from kubatch.server.upgrade import Door
 
 TEXT = "text/plain; charset=utf-8"
+# Logs say no more of themselves (pkg/registry/core/pod/rest/log.go: ContentType).
+LOG_TEXT = "text/plain"
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ class Upgrade(ABC):
         """
 
 
-Answer = Reply | Stream | Upgrade
+Answer = Reply | Pieces | Stream | Upgrade
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:

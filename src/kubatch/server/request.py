@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -52,14 +53,17 @@ class RequestInfo:
     subresource: str = ""
     rest: tuple[str, ...] = ()  # what follows the subresource
 
-    @property
-    def api_version(self) -> str:
-        """`batch/v1`, or `v1` in the core group."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
 
 def parse(method: str, target: str) -> RequestInfo:
     """A request line's method and target (path and query, still encoded)."""
+    return (_parsed if len(target) <= _REMEMBERED_CHARACTERS_MAX else _parse)(method, target)
+
+
+# Clients ask the same again and again; what strangers write at length is not kept.
+_REMEMBERED_CHARACTERS_MAX = 256
+
+
+def _parse(method: str, target: str) -> RequestInfo:
     raw_path, _, raw_query = target.partition("?")
     path = unquote(raw_path) if "%" in raw_path else raw_path
     query: Query = parse_qs(raw_query, keep_blank_values=True) if raw_query else {}
@@ -85,6 +89,9 @@ def parse(method: str, target: str) -> RequestInfo:
         method, path, verb, query, True, group, version, resource, namespace,
         name, tail[1] if len(tail) > 1 else "", tuple(tail[2:]),
     )  # fmt: skip
+
+
+_parsed = lru_cache(maxsize=4096)(_parse)
 
 
 def _place(parts: Sequence[str]) -> tuple[str | None, str, Sequence[str]]:
@@ -225,8 +232,13 @@ class WriteOptions:
     field_manager: str = ""
 
 
+_NO_WRITE_OPTIONS = WriteOptions()
+
+
 def write_options(query: Query, kind: str, *, apply: bool = False) -> WriteOptions:
     """The options of a write; `kind` is CreateOptions, ... for messages. Raises ApiError 422."""
+    if not query and not apply:
+        return _NO_WRITE_OPTIONS
     causes: list[Cause] = []
     if not apply and "force" in query:
         causes.append(fields.forbidden("force", "may not be specified for non-apply patch"))

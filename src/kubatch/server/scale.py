@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from kubatch.api import codec, errors, fields
 from kubatch.api.models import ObjectMeta, ReplicaSet, Scale, ScaleSpec, ScaleStatus
 from kubatch.api.resource import REPLICASETS, Resource
-from kubatch.registry import patching
+from kubatch.registry import patching, tracking
 from kubatch.registry.age import age
 from kubatch.registry.kinds.rules import NEGATIVE, format_selector
 from kubatch.registry.strategy import Column, RequestContext, Row, Strategy
 from kubatch.registry.values import Entry
-from kubatch.server import bodies, negotiate, request, tables
+from kubatch.server import applying, bodies, negotiate, request, tables
 from kubatch.server.replies import Call, Reply
 
 if TYPE_CHECKING:
@@ -120,10 +120,9 @@ async def _patch(call: Call, registry: Registry, context: RequestContext) -> Ent
     kind = negotiate.patch_type(call.header("Content-Type"))
     options = request.write_options(info.query, "PatchOptions", apply=kind == "apply")
     if kind == "apply":
-        raise negotiate.unsupported_patch()
-    patch, duplicates = bodies.decode_patch(await call.body(), kind)
-    report = bodies.patch_reporter(patch, options.field_validation, call.warnings)
-    report(duplicates)
+        return await _apply(call, registry, context, options)
+    patch, earlier = bodies.decode_patch(await call.body(), kind)
+    report = bodies.patch_reporter(patch, earlier, options.field_validation, call.warnings)
     for _ in range(TRIES):
         rs = (await registry.get(REPLICASETS, info.namespace, info.name)).obj
         before = scale_of(rs)
@@ -141,6 +140,38 @@ async def _patch(call: Call, registry: Registry, context: RequestContext) -> Ent
     raise errors.conflict("apps", "replicasets", info.name, errors.MODIFIED)
 
 
+async def _apply(
+    call: Call, registry: Registry, context: RequestContext, options: request.WriteOptions
+) -> Entry[ReplicaSet]:
+    """An apply of the number alone, laid over the ReplicaSet among whose fields it is.
+
+    (managedfields/scalehandler.go: whoever owns spec.replicas there, owns it here.)
+    """
+    info = call.info
+    intent = applying.decode_intent(await call.body(), options.field_validation, call.warnings)
+    tracking.check_intent(SCALES, intent)
+    spec: dict[str, Any] = intent.get("spec") or {}
+    _check_number(spec.get("replicas") or 0, info.name)
+    within = {
+        "apiVersion": REPLICASETS.api_version,
+        "kind": REPLICASETS.kind,
+        "metadata": intent.get("metadata") or {},
+        "spec": {name: spec[name] for name in ("replicas",) if name in spec},
+    }
+    force = request.flag(info.query, "force")
+    asked = tracking.Apply(REPLICASETS, within, options.field_manager, force, "scale")
+    entry, _ = await registry.apply(
+        asked, info.namespace, info.name, context, dry_run=options.dry_run
+    )
+    return entry
+
+
+def _check_number(replicas: int, name: str) -> None:
+    if replicas < 0:
+        cause = fields.invalid("spec.replicas", replicas, NEGATIVE)
+        raise errors.invalid(SCALES.group, SCALES.kind, name, [cause])
+
+
 async def _put(
     registry: Registry, rs: ReplicaSet, scale: Scale, context: RequestContext, dry_run: bool
 ) -> Entry[ReplicaSet]:
@@ -150,15 +181,14 @@ async def _put(
     assert scale.metadata is not None
     name = rs.metadata.name or ""
     replicas = (scale.spec.replicas if scale.spec is not None else None) or 0
-    if replicas < 0:
-        cause = fields.invalid("spec.replicas", replicas, NEGATIVE)
-        raise errors.invalid(SCALES.group, SCALES.kind, name, [cause])
+    _check_number(replicas, name)
     version = scale.metadata.resourceVersion or rs.metadata.resourceVersion
     metadata = replace(rs.metadata, resourceVersion=version)
     if scale.metadata.uid:
         metadata.uid = scale.metadata.uid
     changed = replace(rs, metadata=metadata, spec=replace(rs.spec, replicas=replicas))
     entry, _ = await registry.update(
-        REPLICASETS, rs.metadata.namespace, name, changed, context, dry_run=dry_run, owned=False
-    )
+        REPLICASETS, rs.metadata.namespace, name, changed, context,
+        subresource="scale", dry_run=dry_run, owned=False,
+    )  # fmt: skip
     return entry

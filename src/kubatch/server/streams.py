@@ -15,7 +15,7 @@ from kubatch.registry.values import Entry, WatchEvent
 from kubatch.server import negotiate, tables
 from kubatch.server.metrics import WATCH_EVENTS
 from kubatch.server.negotiate import Form
-from kubatch.server.replies import TEXT, Sink
+from kubatch.server.replies import LOG_TEXT, Sink
 from kubatch.server.tables import Tabler
 
 # The annotation that tells client-go's informers that they have seen the whole present state
@@ -23,6 +23,7 @@ from kubatch.server.tables import Tabler
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 # How long a log may take to say that it cannot be read, before 200 is sent.
 _LOG_PATIENCE = 0.2
+_PART_BYTES = 256 * 1024
 
 
 class Watch(Protocol):
@@ -110,13 +111,13 @@ class WatchStream:
         if isinstance(self.watch, ApiError):
             await sink.write(error_line(self.watch))
             return
-        reader = _Reader(self.watch)
+        reader = _Reader(self.watch, closing)
         try:
             await self._pump(reader, self.watch, sink, closing)
         except ApiError as error:
             await sink.write(error_line(error))
         finally:
-            await reader.aclose()
+            reader.close()
             await self.watch.aclose()
 
     async def _pump(
@@ -127,17 +128,16 @@ class WatchStream:
         bookmark_at = now() + self.bookmark_interval if self.bookmark_interval else None
         unmarked = self.mark_initial_end
         while not closing.done():
-            wakes_at = ends_at if bookmark_at is None else min(ends_at, bookmark_at)
-            batch = await reader.next(closing, wakes_at - now())
+            wakes_at = ends_at if bookmark_at is None or unmarked else min(ends_at, bookmark_at)
+            batch = await reader.next(wakes_at)
             if batch is Ended:
                 return
             if isinstance(batch, list):
-                lines = self._lines(batch)
-                if unmarked and watch.initial_done:
-                    unmarked = False
-                    lines.append(self.writer.bookmark(watch.revision, initial_end=True))
-                if lines:
-                    await sink.write(b"".join(lines))
+                marked = unmarked and watch.initial_done
+                await self._write(batch, watch.revision if marked else None, sink)
+                unmarked = unmarked and not marked
+                if not watch.initial_done:
+                    await asyncio.sleep(0)  # what is there already comes without waiting
             due = now() >= ends_at
             if bookmark_at is not None and (due or now() >= bookmark_at) and not unmarked:
                 assert self.bookmark_interval is not None
@@ -146,9 +146,25 @@ class WatchStream:
             if due:
                 return
 
-    def _lines(self, batch: Sequence[WatchEvent[Any]]) -> list[bytes]:
+    async def _write(self, batch: Sequence[WatchEvent[Any]], marks: int | None, sink: Sink) -> None:
+        """Much is written in parts: while a client does not read, only one of them is held.
+
+        `marks` is the revision at which the initial events end.
+        """
         self.before_batch()
-        return [self.writer.event(e.type, e.entry) for e in batch]
+        lines: list[bytes] = []
+        size = 0
+        for event in batch:
+            line = self.writer.event(event.type, event.entry)
+            lines.append(line)
+            size += len(line)
+            if size > _PART_BYTES:
+                await sink.write(b"".join(lines))
+                lines, size = [], 0
+        if marks is not None:
+            lines.append(self.writer.bookmark(marks, initial_end=True))
+        if lines:
+            await sink.write(b"".join(lines))
 
 
 class Ended:
@@ -156,39 +172,66 @@ class Ended:
 
 
 class _Reader:
-    """Reads batches with a time limit, without losing one when the time is over."""
+    """Reads batches with a time limit. A read that is given up loses nothing of the watch.
 
-    def __init__(self, watch: Watch) -> None:
+    As asyncio.Timeout does it, but the timer is kept from one batch to the next: with hundreds of
+    watchers, one for each batch costs as much as what is in it.
+    """
+
+    def __init__(self, watch: Watch, closing: asyncio.Future[None]) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "streams run in tasks"
+        self._task: asyncio.Task[Any] = task
         self._watch = watch
-        self._pending: asyncio.Task[list[WatchEvent[Any]] | type[Ended]] | None = None
+        self._closing = closing
+        self._reading = self._given_up = False
+        self._at = 0.0
+        self._timer: asyncio.TimerHandle | None = None  # None once it has rung
+        closing.add_done_callback(self._give_up)
 
-    async def next(
-        self, closing: asyncio.Future[None], seconds: float
-    ) -> list[WatchEvent[Any]] | type[Ended] | None:
-        """The next batch, Ended, or None when the time is over first. Raises ApiError."""
-        if self._pending is None:
-            self._pending = asyncio.ensure_future(self._read())
-        await asyncio.wait(
-            (self._pending, closing), timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
-        )
-        if not self._pending.done():
+    async def next(self, at: float) -> list[WatchEvent[Any]] | type[Ended] | None:
+        """The next batch, Ended, or None when it is `at` that time of the loop, or closing.
+
+        Raises ApiError.
+        """
+        if self._closing.done():
             return None
-        finished, self._pending = self._pending, None
-        return finished.result()
-
-    async def _read(self) -> list[WatchEvent[Any]] | type[Ended]:
+        self._set_timer(at)
+        self._reading, self._given_up = True, False
         try:
             return list(await self._watch.__anext__())
         except StopAsyncIteration:
             return Ended
+        except asyncio.CancelledError:
+            # Somebody else may have cancelled the task as well.
+            if self._given_up and not self._task.uncancel():
+                return None
+            raise
+        finally:
+            self._reading = False
 
-    async def aclose(self) -> None:
-        """Stop reading."""
-        if self._pending is not None:
-            self._pending.cancel()
-            await asyncio.wait((self._pending,))
-            if not self._pending.cancelled():
-                self._pending.exception()
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            if self._at == at:
+                return
+            self._timer.cancel()
+        self._at = at
+        self._timer = asyncio.get_running_loop().call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._give_up()
+
+    def _give_up(self, *_: object) -> None:
+        if self._reading and not self._given_up:
+            self._given_up = True
+            self._task.cancel()
+
+    def close(self) -> None:
+        """No more of this."""
+        self._closing.remove_done_callback(self._give_up)
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 @dataclass
@@ -206,7 +249,7 @@ class LogStream:
             )
             if pending.done() and pending.exception() is not None:
                 raise pending.exception() or RuntimeError
-            await sink.start(TEXT)
+            await sink.start(LOG_TEXT)
             while True:
                 await asyncio.wait((pending, closing), return_when=asyncio.FIRST_COMPLETED)
                 if not pending.done() or (chunk := pending.result()) is None:

@@ -6,7 +6,7 @@ The columns and cells are the strategies'; here they become JSON
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,7 +15,8 @@ import msgspec
 from kubatch.api import codec, errors
 from kubatch.api.resource import Resource
 from kubatch.registry.strategy import Strategy
-from kubatch.registry.values import Entry, Page
+from kubatch.registry.values import Entry, Page, Selected
+from kubatch.server.pieces import PIECE_BYTES_MIN
 from kubatch.server.request import Query, first
 
 IncludeObject = Literal["Metadata", "Object", "None"]
@@ -35,7 +36,7 @@ def include_object(query: Query) -> IncludeObject:
     )
 
 
-def list_meta(page: Page[Any]) -> bytes:
+def list_meta(page: Page[Any] | Selected) -> bytes:
     """The metadata of a list."""
     meta: dict[str, Any] = {"resourceVersion": str(page.revision)}
     if page.continue_token:
@@ -55,8 +56,32 @@ def object_json(resource: Resource[Any], entry: Entry[Any]) -> bytes:
 def list_json(resource: Resource[Any], page: Page[Any]) -> bytes:
     """A list: one join of the stored bytes, whatever their number."""
     items = b",".join([codec.wire_item(e.data, e.revision) for e in page.entries])
+    return b"%b%b]}\n" % (_list_head(resource, page), items)
+
+
+def list_pieces(
+    resource: Resource[Any], found: Selected, bytes_min: int = PIECE_BYTES_MIN
+) -> Iterator[bytes]:
+    """A list in pieces of at least so many bytes, but for the last one."""
+    parts, size = [_list_head(resource, found)], 0
+    items: list[bytes] = []
+    data = found.data
+    for record in found.records:
+        item = codec.wire_item(data(record), record.revision)
+        items.append(item)
+        size += len(item)
+        if size > bytes_min:
+            parts.append(b",".join(items))
+            yield b"".join(parts)
+            parts, items, size = [b","], [], 0
+    if not items and parts == [b","]:
+        parts = []  # the comma was for what did not come
+    yield b"".join((*parts, b",".join(items), b"]}\n"))
+
+
+def _list_head(resource: Resource[Any], page: Page[Any] | Selected) -> bytes:
     head = codec.type_head(f"{resource.kind}List", resource.api_version)
-    return b'%b"metadata":%b,"items":[%b]}\n' % (head, list_meta(page), items)
+    return b'%b"metadata":%b,"items":[' % (head, list_meta(page))
 
 
 # ----- PartialObjectMetadata

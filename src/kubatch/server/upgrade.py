@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from aiohttp import WSMsgType, web
@@ -45,8 +45,11 @@ class Wire(Protocol):
 class Door:
     """One request that asks for its connection."""
 
-    def __init__(self, http: web.BaseRequest, audit_id: str) -> None:
+    def __init__(
+        self, http: web.BaseRequest, audit_id: str, started: Callable[[int], None]
+    ) -> None:
         self._http = http
+        self._started = started  # told the status when the connection is ours
         self._headers = {"Server": "kubatch", "Audit-Id": audit_id}
         self.response: web.StreamResponse = web.Response(status=500)  # what was answered
 
@@ -88,6 +91,7 @@ class Door:
         except web.HTTPException as error:
             raise bad_request(error.text or error.reason) from None
         self.response = response
+        self._started(response.status)
         return response
 
     async def spdy(self, protocol: str) -> Socket:
@@ -99,6 +103,7 @@ class Door:
         response.force_close()
         await response.prepare(self._http)
         self.response = response
+        self._started(response.status)
         transport, before = self._http.transport, self._http.protocol
         if transport is None:
             raise ConnectionResetError("the client has gone")

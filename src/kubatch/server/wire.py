@@ -19,15 +19,19 @@ from kubatch.api import codec, errors
 from kubatch.api.errors import ApiError
 from kubatch.api.models import TokenRequest
 from kubatch.client.protocol import PodStreams
-from kubatch.server import account_tokens, auth, certificates, kubeconfig, negotiate, request
+from kubatch.server import account_tokens, audit, auth, certificates, kubeconfig, negotiate, request
 from kubatch.server.access.policy import Policy
 from kubatch.server.accounts import Accounts
+from kubatch.server.arriving import read_whole, timed_out
 from kubatch.server.audit import AuditLog, Record
 from kubatch.server.auth import Authenticator
+from kubatch.server.connections import Connection, Listener
 from kubatch.server.gate import Gate
 from kubatch.server.handlers import Handlers
 from kubatch.server.insight import Insight
+from kubatch.server.limits import Limits, too_many
 from kubatch.server.metrics import RequestMeter
+from kubatch.server.pieces import SHORT_BYTES_MAX, Pieces, send, send_whole
 from kubatch.server.replies import Answer, Call, Reply, Stream, Upgrade, warning_headers
 from kubatch.server.upgrade import Door
 from kubatch.settings import Settings
@@ -38,11 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Smaller answers cost more to compress than to send
-# (apiserver/pkg/endpoints/handlers/responsewriters: defaultGzipThresholdBytes).
-GZIP_BYTES_MIN = 128 * 1024
-_LINE_BYTES_MAX = 1 << 20  # Go's DefaultMaxHeaderBytes: selectors may be long
 _AUDIT_ID = web.RequestKey("audit-id", str)
+_RECORD = web.RequestKey("audit-record", Record)
 AUDIT_ID_MAX = 64  # apiserver/pkg/endpoints/filters/with_auditid.go: maxAuditIDLength
 _MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
@@ -73,7 +74,8 @@ class ApiServer:
         )
         self._audit: AuditLog | None = None
         self.ca = b""  # the certificate of the authority, once started
-        self._http: web.Server | None = None
+        self._limits = Limits(settings)
+        self._http: Listener | None = None
         self._listener: asyncio.Server | None = None
         self._open_streams: set[asyncio.Future[None]] = set()
         self._stopping = False
@@ -85,6 +87,11 @@ class ApiServer:
     def url(self) -> str:
         """Where clients on this machine find the server."""
         return kubeconfig.server_url(self._settings.address, self.port)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return 0 if self._http is None else self._http.open
 
     @property
     def kubeconfig_path(self) -> Path:
@@ -102,22 +109,14 @@ class ApiServer:
         accounts = Accounts(authority, self._registry, self._world)
         self._gate = Gate(Authenticator(tokens, accounts), self._policy)
         if settings.audit_log is not None:
-            self._audit = AuditLog(
-                settings.audit_log, settings.audit_log_bytes_max, settings.audit_log_files_max
-            )
-        self._http = web.Server(
-            self._serve,
-            # A watch whose client has gone must not wait for an event to notice it.
-            handler_cancellation=True,
-            access_log=None,
-            max_line_size=_LINE_BYTES_MAX,
-            max_field_size=_LINE_BYTES_MAX,
-        )
+            self._audit = audit.open_log(settings)
+        self._http = Listener(self._serve, settings)
         self._listener = await asyncio.get_running_loop().create_server(
             self._http,
             settings.address or None,
             settings.port,
             ssl=pki.server_context(),
+            ssl_handshake_timeout=settings.tls_handshake_timeout,
             backlog=1024,
             reuse_address=True,
         )
@@ -159,7 +158,7 @@ class ApiServer:
     ) -> web.StreamResponse:
         if self._audit is None:
             return await self._process(http, info, None)
-        record = self._record(http, info)
+        record = http[_RECORD] = self._record(http, info)
         try:
             response = await self._process(http, info, record)
             record.code = response.status
@@ -174,29 +173,53 @@ class ApiServer:
         call: Call | None = None
         try:
             peer = auth.peer_of(http.transport)
-            user = await self._gate.caller(peer, headers, record)
-            call = Call(info, user, headers, lambda: self._read_body(http))
-            self._gate.admit(call, record)
-            if info.method in _MUTATING:
-                # Once begun, a write is finished, whether or not the client waits for it.
-                answer = await asyncio.shield(self._answer(call, headers))
-            else:
-                answer = await self._answer(call, headers)
-            if isinstance(answer, Reply):
-                return await self._respond(http, info, answer, call.warnings)
-            if isinstance(answer, Upgrade):
-                return await self._upgrade(http, answer)
-            return await self._stream(http, answer, call.warnings)
+            who = await self._gate.caller(peer, headers, record)
+            if self._audit is not None and record is not None:
+                self._audit.received(record, self._world.now())
+            user = self._gate.acting(who, headers, record)
+            call = Call(info, user, headers, lambda: self._body(http, record))
+            lane = self._limits.lane(info)
+            if lane is None:
+                return await self._carry_out(http, call, record)
+            if not (lane.enter(user) or await lane.wait(user)):
+                return await self._respond(http, info, too_many(), [])
+            try:
+                return await self._carry_out(http, call, record)
+            finally:
+                lane.leave(user)
         except ApiError as error:
             if record is not None:
                 record.message, record.status_reason = error.message, error.reason
             return await self._respond_error(http, info, error, call)
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:
+        except Exception as unforeseen:
+            if record is not None:
+                record.failure = str(unforeseen) or type(unforeseen).__name__
             logger.exception("%s %s failed", info.method, info.path)
             failure = errors.internal("the server failed; its log tells how")
             return await self._respond_error(http, info, failure, call)
+
+    async def _carry_out(
+        self, http: web.BaseRequest, call: Call, record: Record | None
+    ) -> web.StreamResponse:
+        """What the caller wants, if it may. Raises ApiError."""
+        self._gate.admit(call, record)
+        info, headers = call.info, http.headers
+        if info.method in _MUTATING:
+            # Once begun, a write is finished, whether or not the client waits for it.
+            answer = await asyncio.shield(self._answer(call, headers))
+        else:
+            answer = await self._answer(call, headers)
+        if isinstance(answer, Pieces):
+            return await self._send(http, info, answer, call.warnings)
+        if isinstance(answer, Reply):
+            return await self._respond(http, info, answer, call.warnings)
+        if info.verb != "watch" and isinstance(http.protocol, Connection):
+            http.protocol.is_patient = True
+        if isinstance(answer, Upgrade):
+            return await self._upgrade(http, answer)
+        return await self._stream(http, answer, call.warnings)
 
     def _record(self, http: web.BaseRequest, info: request.RequestInfo) -> Record:
         """What the audit log will say of a request; its id goes back with the answer."""
@@ -210,24 +233,28 @@ class ApiServer:
     async def _answer(self, call: Call, headers: Mapping[str, str]) -> Answer:
         return await self._handlers.handle(call, headers.get("Host", ""))
 
+    async def _body(self, http: web.BaseRequest, record: Record | None) -> bytes:
+        body = await self._read_body(http)
+        if record is not None:
+            record.note_request(body, http.headers.get("Content-Type", ""))
+        return body
+
     async def _read_body(self, http: web.BaseRequest) -> bytes:
-        """The body, if it is no larger than allowed. Raises ApiError 400, 413."""
+        """The body, if it is no larger than allowed. Raises ApiError 400, 413, 504."""
         limit = self._settings.body_bytes_max
         if (http.content_length or 0) > limit:
             raise errors.too_large(limit)
         if http.headers.get("Expect", "").lower() == "100-continue" and http.transport:
             http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        chunks: list[bytes] = []
-        size = 0
         try:
-            while chunk := await http.content.readany():
-                size += len(chunk)
-                if size > limit:
-                    raise errors.too_large(limit)
-                chunks.append(chunk)
+            if http.content.is_eof():
+                return await read_whole(http.content, limit)  # most bodies come with the headers
+            async with asyncio.timeout(self._settings.request_timeout):
+                return await read_whole(http.content, limit)
+        except TimeoutError:
+            raise timed_out() from None
         except web.RequestPayloadError as error:
             raise errors.bad_request(f"the body could not be read: {error}") from None
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     # ----- answers
 
@@ -237,24 +264,73 @@ class ApiServer:
         info: request.RequestInfo,
         reply: Reply,
         warnings: list[str],
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         body, content_type = reply.body, reply.content_type
         if not content_type:
+            self._note(http, body)
             accept, agent = http.headers.get("Accept", ""), http.headers.get("User-Agent", "")
             pretty = negotiate.wants_pretty(info.query, agent)
             body, content_type = negotiate.finish(body, negotiate.form(accept), pretty)
         response = web.Response(status=reply.status, headers=reply.headers)
         self._add_headers(http, response, content_type, warnings)
         if (
-            len(body) > GZIP_BYTES_MIN
+            len(body) > SHORT_BYTES_MAX
             and http.method == "GET"
             and "gzip" in http.headers.get("Accept-Encoding", "")
         ):
             body = await asyncio.to_thread(gzip.compress, body, 1, mtime=0)
             response.headers["Content-Encoding"] = "gzip"
             response.headers["Vary"] = "Accept-Encoding"
+        if len(body) > SHORT_BYTES_MAX:
+            return await self._send_long(http, response, body)
         if reply.status not in (204, 304):
             response.body = body
+        return response
+
+    async def _send_long(
+        self, http: web.BaseRequest, short: web.Response, body: bytes
+    ) -> web.StreamResponse:
+        """An answer that has to be held while the client takes it: as many as there is room for."""
+        if not self._limits.answers.take(len(body)):
+            return await self._respond(http, request.parse("GET", "/"), too_many(), [])
+        try:
+            response = web.StreamResponse(status=short.status, headers=short.headers)
+            await send_whole(http, response, body)
+        except ConnectionError:
+            pass  # the client left
+        finally:
+            self._limits.answers.give(len(body))
+        return response
+
+    async def _send(
+        self,
+        http: web.BaseRequest,
+        info: request.RequestInfo,
+        answer: Pieces,
+        warnings: list[str],
+    ) -> web.StreamResponse:
+        """A list: in pieces when it is long and nobody wants it written otherwise."""
+        headers = http.headers
+        body = answer.whole_if_short()
+        if body is None:
+            form = negotiate.form(headers.get("Accept", ""))
+            pretty = negotiate.wants_pretty(info.query, headers.get("User-Agent", ""))
+            # HTTP/1.0 knows no answer whose length is not told.
+            if form.media == "yaml" or pretty or http.version < (1, 1):
+                body = answer.whole()
+        if body is not None:
+            return await self._respond(http, info, Reply(body), warnings)
+        self._note(http, None)
+        response = web.StreamResponse()
+        self._add_headers(http, response, negotiate.JSON, warnings)
+        gzipped = "gzip" in headers.get("Accept-Encoding", "")
+        if gzipped:
+            response.headers["Content-Encoding"] = "gzip"
+            response.headers["Vary"] = "Accept-Encoding"
+        try:
+            await send(http, response, answer.pieces, gzipped)
+        except ConnectionError:
+            pass  # the client left
         return response
 
     async def _respond_error(
@@ -263,8 +339,9 @@ class ApiServer:
         info: request.RequestInfo,
         error: ApiError,
         call: Call | None,
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         body = codec.encode_json(error.to_status())
+        self._note(http, body)
         headers = {}
         if error.details is not None and error.details.retry_after_seconds:
             headers["Retry-After"] = str(error.details.retry_after_seconds)
@@ -299,7 +376,7 @@ class ApiServer:
 
     async def _upgrade(self, http: web.BaseRequest, upgrade: Upgrade) -> web.StreamResponse:
         closing = self._closing()
-        door = Door(http, self._audit_id_of(http))
+        door = Door(http, self._audit_id_of(http), lambda code: self._started(http, code))
         try:
             return await upgrade.run(door, closing)
         except Exception:
@@ -326,6 +403,7 @@ class ApiServer:
         content_type: str,
         warnings: list[str],
     ) -> None:
+        self._started(http, response.status)
         headers = response.headers
         headers["Content-Type"] = content_type
         headers["Server"] = "kubatch"  # aiohttp would tell its version
@@ -334,8 +412,18 @@ class ApiServer:
         for value in warning_headers(warnings):
             headers.add("Warning", value)
 
+    def _started(self, http: web.BaseRequest, code: int) -> None:
+        """An answer begins."""
+        if self._audit is not None and (record := http.get(_RECORD)) is not None:
+            self._audit.started(record, code, self._world.now())
+
+    def _note(self, http: web.BaseRequest, answer: bytes | None) -> None:
+        """The JSON that is answered, for the audit log; None: more than it holds."""
+        if self._audit is not None and (record := http.get(_RECORD)) is not None:
+            record.note_response(answer)
+
     def _audit_id_of(self, http: web.BaseRequest) -> str:
-        known = http.get(_AUDIT_ID) or http.headers.get("Audit-Id")
+        known = http.get(_AUDIT_ID) or http.headers.get("Audit-Id", "")[:AUDIT_ID_MAX]
         return str(known or self._audit_id())
 
     def _audit_id(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from kubatch.api import errors
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import EVENTS, EVENTS_V1, PODS, Resource
+from kubatch.client.events import one_by_one
 from kubatch.client.local import LocalClient
 from kubatch.client.protocol import Event, Listing, PatchType
 from kubatch.world import Rng
@@ -260,6 +261,11 @@ class FaultyClient:
     async def create(self, resource: Resource[T], obj: T) -> T:
         what = f"create of a {resource.kind}"
         return await self._write(what, resource, lambda: self._inner.create(resource, obj))
+
+    async def write_events(
+        self, resource: Resource[T], events: Sequence[T]
+    ) -> Sequence[ApiError | None]:
+        return await one_by_one(self, resource, events)
 
     async def update(self, resource: Resource[T], obj: T, subresource: str = "") -> T:
         meta: Any = obj.metadata  # type: ignore[attr-defined]

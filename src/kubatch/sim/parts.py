@@ -151,7 +151,7 @@ class Node:
         recorder = EventRecorder(client, self._world, "kubelet", host=self.name, instance=self.name)
         agent = Agent(
             client, self.runtime, ImageMap(()), self._world, self.name, self._directory, recorder,
-            Capabilities(), container_env={"PATH": "/bin"}, machine=MACHINE,
+            Capabilities(probes=True, hooks=True), container_env={"PATH": "/bin"}, machine=MACHINE,
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             group.create_task(recorder.run())

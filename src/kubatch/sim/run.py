@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from kubatch.api import models as m
-from kubatch.api.resource import NAMESPACES
+from kubatch.api.resource import NAMESPACES, SERVICES
 from kubatch.client.local import LocalClient
 from kubatch.registry.api import Registry
 from kubatch.registry.bootstrap import ensure_namespaces
 from kubatch.registry.kinds.table import STRATEGIES
 from kubatch.runtime.protocol import Container
-from kubatch.sim import checks, ends, shapes
+from kubatch.sim import checks, ends, services, shapes
 from kubatch.sim.faults import Faults, FaultyClient, swarm
 from kubatch.sim.loop import NothingToWaitFor, TimeStandsStill, VirtualLoop
 from kubatch.sim.parts import ControlPlane, Node, Process
 from kubatch.sim.runtime import ScriptedRuntime
 from kubatch.sim.truth import Truth
-from kubatch.sim.users import TEAM, Users
+from kubatch.sim.users import ADOPTABLE, TEAM, Users
 from kubatch.sim.world import SimClock, SimWorld, chance
 from kubatch.store.memory import MemoryStore
 from kubatch.store.protocol import Change
@@ -140,7 +140,9 @@ class Simulation:
                 self.world,
                 ScriptedRuntime(
                     self.world,
-                    shapes.programs(chance(self.seed, f"work {number}")),
+                    shapes.programs(
+                        chance(self.seed, f"work {number}"), chance(self.seed, f"checks {number}")
+                    ),
                     witness=self._witness,
                 ),
                 self.directory,
@@ -170,6 +172,7 @@ class Simulation:
         await ensure_namespaces(self.registry)
         team = m.Namespace(metadata=m.ObjectMeta(name=TEAM))
         await self.users_client.create(NAMESPACES, team)
+        await self.users_client.create(SERVICES, services.service("web", dict(ADOPTABLE)))
         life = asyncio.create_task(self._live())
         broken = asyncio.create_task(self._broken.wait())
         parts = [asyncio.create_task(process.run()) for process in self.processes]
@@ -186,7 +189,10 @@ class Simulation:
 
     async def _live(self) -> None:
         """The phases: misfortune, then peace, then silence."""
-        users = Users(self.users_client, chance(self.seed, "users"), self.truth, self._note)
+        users = Users(
+            self.users_client, chance(self.seed, "users"), self.truth, self._note,
+            watched=chance(self.seed, "probes"),
+        )  # fmt: skip
         mischief = asyncio.create_task(self._mischief())
         try:
             await users.run()
@@ -207,6 +213,8 @@ class Simulation:
         else:
             self._complain("a cluster at rest goes on writing")
         for complaint in ends.look_at_the_end(self.truth):
+            self._complain(complaint)
+        for complaint in await services.look_at_endpoints(self.users_client):
             self._complain(complaint)
 
     async def _come_to_rest(self, users: Users) -> None:

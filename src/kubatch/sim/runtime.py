@@ -226,7 +226,13 @@ class ScriptedRuntime(Runtime):
         del self._held[id]
 
     async def exec(
-        self, id: ContainerId, argv: Sequence[str], *, tty: bool, stdin: bool
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        on_close: int = signals.SIGHUP,
     ) -> ScriptedSession:
         """Run another script beside a container's own."""
         held = self._running(id)

@@ -34,8 +34,8 @@ class Work:
         return [program, seconds, f"{self.failing:.3f}", str(self.code), bad, self.on_term]
 
 
-def programs(rng: Rng) -> dict[str, Program]:
-    """The programs of a node, with luck of their own."""
+def programs(rng: Rng, checks: Rng) -> dict[str, Program]:
+    """The programs of a node, with luck of their own; what probes and hooks run has another."""
 
     def work(spec: ContainerSpec) -> Exit:
         seconds, failing, code, bad, on_term = spec.argv[1:6]
@@ -47,7 +47,10 @@ def programs(rng: Rng) -> dict[str, Program]:
         term = {"die": 143, "succeed": 0, "ignore": None}[on_term]
         return Exit(int(code) if fails else 0, after=after, on_term=term)
 
-    return {"work": work}
+    def check(spec: ContainerSpec) -> Exit:
+        return Exit(1 if checks.random() < float(spec.argv[1]) else 0)
+
+    return {"work": work, "check": check}
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,32 @@ class Drawn:
     fate: Fate | None
 
 
-def draw(rng: Rng, namespace: str, name: str) -> Drawn:
-    """A Job: one of known fate as often as any other."""
+def draw(rng: Rng, namespace: str, name: str, watched: Rng | None = None) -> Drawn:
+    """A Job: one of known fate as often as any other.
+
+    `watched` draws its probes and hooks. They have luck of their own, so that Jobs stay what they
+    were; and none ends a container whose Job has a known fate.
+    """
     if rng.random() < 0.5:
         spec, work, fate = rng.choice(_FATED)(rng)
     else:
         spec, work = _anything(rng)
         fate = None
-    return Drawn(_job(rng, namespace, name, spec, work), fate)
+    job = _job(rng, namespace, name, spec, work, watched, may_kill=fate is None)
+    return Drawn(job, fate)
 
 
-def _job(rng: Rng, namespace: str, name: str, spec: m.JobSpec, work: Work) -> m.Job:
+def _job(
+    rng: Rng,
+    namespace: str,
+    name: str,
+    spec: m.JobSpec,
+    work: Work,
+    watched: Rng | None = None,
+    *,
+    may_kill: bool = False,
+) -> m.Job:
+    """A Job; `watched` is the luck of its probes and hooks, if it may have any."""
     pod = spec.template.spec
     assert pod is not None
     pod.containers = [m.Container(name="main", image="work", command=work.argv())]
@@ -94,7 +112,34 @@ def _job(rng: Rng, namespace: str, name: str, spec: m.JobSpec, work: Work) -> m.
         needs = m.ResourceRequirements(requests={"cpu": rng.choice(["500m", "1", "2"])})
         pod.containers[0].resources = needs
     pod.terminationGracePeriodSeconds = rng.choice([0, 1, 5, 30, None])
+    if watched is not None:
+        _watch(watched, pod.containers[0], may_kill=may_kill)
     return m.Job(metadata=m.ObjectMeta(name=name, namespace=namespace), spec=spec)
+
+
+def _watch(rng: Rng, container: m.Container, *, may_kill: bool) -> None:
+    """Probes that flip, and hooks; some of them end their container, where that may be."""
+
+    def check(failing: float) -> m.core_v1.ExecAction:
+        return m.core_v1.ExecAction(command=["check", f"{failing:.2f}"])
+
+    def probe(failing: float, failures: int) -> m.Probe:
+        period = rng.choice([1, 2, 10])
+        return m.Probe(exec=check(failing), periodSeconds=period, failureThreshold=failures)
+
+    if rng.random() < 0.25:
+        container.readinessProbe = probe(rng.choice([0.0, 0.3, 0.6]), rng.choice([1, 3]))
+    if rng.random() < 0.2:
+        container.livenessProbe = probe(rng.choice([0.0, 0.2]) if may_kill else 0.0, 2)
+    if rng.random() < 0.15:
+        container.startupProbe = probe(0.5 if may_kill else 0.0, 5)
+    hooks = m.Lifecycle()
+    if rng.random() < 0.1:
+        hooks.preStop = m.LifecycleHandler(exec=check(0.5))
+    if may_kill and rng.random() < 0.2:
+        hooks.postStart = m.LifecycleHandler(exec=check(0.3))
+    if hooks.preStop is not None or hooks.postStart is not None:
+        container.lifecycle = hooks
 
 
 def _spec(restart: str, **fields: object) -> m.JobSpec:

@@ -44,6 +44,7 @@ class Users:
     rng: Rng
     ledger: Ledger
     note: Callable[[str], None]
+    watched: Rng | None = None  # the luck of probes and hooks; None: there are none
     jobs_max: int = 5
     actions_max: int = 15
     _serial: int = field(default=0)
@@ -112,7 +113,7 @@ class Users:
         self._serial += 1
         name = self.rng.choice(["again", f"job-{self._serial}", f"job-{self._serial}"])
         namespace = self.rng.choice(["default", "default", TEAM])
-        drawn = shapes.draw(self.rng, namespace, name)
+        drawn = shapes.draw(self.rng, namespace, name, self.watched)
         if self.rng.random() < 0.1:
             _select_own_pods(drawn.job)
             drawn = Drawn(drawn.job, None)  # it may find pods that others left

@@ -73,6 +73,11 @@ class Watcher:
         self._limit = self._limit_live
         return batch
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether every change committed so far has been handed out."""
+        return not self._batch and not self._ended
+
     async def aclose(self) -> None:
         """Unregister. A reader that waits, or comes later, finds the end."""
         self._batch = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from kubatch.store.mirror import Mirror
 from kubatch.store.protocol import Change, StoreUnavailable, Value
@@ -29,10 +30,25 @@ class MemoryStore(Mirror):
         self._open = False
         self._feed.close()
 
+    async def failed(self) -> str:
+        """Never returns: memory cannot fail."""
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
     async def create(self, key: str, value: Value) -> int:
         """Write a new key; the write's revision. Raises KeyExists."""
         self._check_open()
         return await self._commit(self._state.create(key, value))
+
+    async def create_all(self, values: Sequence[tuple[str, Value]]) -> Sequence[int | None]:
+        """Write many new keys; each write's revision, None where a key is taken."""
+        self._check_open()
+        changes = self._state.create_all(values)
+        made = [change for change in changes if change is not None]
+        if made:
+            self._publish(made)
+        await asyncio.sleep(0)
+        return [None if change is None else change.revision for change in changes]
 
     async def update(self, key: str, value: Value, expected: int) -> int:
         """Replace a key at revision `expected`. Raises KeyMissing, RevisionMismatch."""

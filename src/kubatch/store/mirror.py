@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kubatch.store.feed import Feed, Watcher
-from kubatch.store.protocol import Change, Record, RevisionCompacted
+from kubatch.store.protocol import Change, Record, RevisionCompacted, Slice
 from kubatch.store.state import HISTORY_CHANGES_MAX, State
 
 
@@ -32,6 +32,10 @@ class Mirror:
         Raises RevisionCompacted, and ValueError for a revision still to come.
         """
         return self._state.records(prefix, revision)
+
+    async def page(self, prefix: str, after: str, limit: int, revision: int | None = None) -> Slice:
+        """The first `limit` records (0: all) under a prefix with key > after; raises as list."""
+        return self._state.page(prefix, after, limit, revision)
 
     def watch(self, prefix: str, after: int, buffer_max: int = 10_000) -> Watcher:
         """Batches of changes under a prefix with revision > after: history first, then live."""

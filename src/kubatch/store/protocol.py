@@ -45,6 +45,14 @@ class Change:
     previous: Record | None
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some of the records under a prefix, and how many come after them."""
+
+    records: Sequence[Record]  # sorted by key
+    remaining: int
+
+
 class StoreError(Exception):
     """The root of what a store can answer instead of doing what it was asked."""
 
@@ -86,6 +94,11 @@ class Changes(Protocol):
         """Everything that waits, at least one. Raises RevisionCompacted, WatcherTooSlow."""
         ...
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether every change committed so far has been handed out."""
+        ...
+
     async def aclose(self) -> None:
         """Unregister."""
         ...
@@ -107,6 +120,10 @@ class Store(Protocol):
         """Commit what is under way, end all watches, release the data."""
         ...
 
+    async def failed(self) -> str:
+        """Return once the store cannot write any more and must be opened anew, with the reason."""
+        ...
+
     @property
     def revision(self) -> int:
         """The revision of the newest committed write; 0 when nothing was ever written."""
@@ -123,8 +140,19 @@ class Store(Protocol):
         """
         ...
 
+    async def page(self, prefix: str, after: str, limit: int, revision: int | None = None) -> Slice:
+        """The first `limit` records (0: all) under a prefix with key > after, as `list` has them.
+
+        Costs what it answers, and what was written since `revision`. Raises RevisionCompacted.
+        """
+        ...
+
     async def create(self, key: str, value: Value) -> int:
         """Write a new key; the write's revision. Raises KeyExists."""
+        ...
+
+    async def create_all(self, values: Sequence[tuple[str, Value]]) -> Sequence[int | None]:
+        """Write many new keys in one commit; each write's revision, None where a key is taken."""
         ...
 
     async def update(self, key: str, value: Value, expected: int) -> int:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from kubatch.store.database import Database
+from kubatch.store.database import Connect, Database, may_go_on
 from kubatch.store.mirror import Mirror
 from kubatch.store.protocol import Change, StoreError, StoreUnavailable, Value
 from kubatch.store.state import HISTORY_CHANGES_MAX
@@ -31,13 +32,13 @@ class _Batch:
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
-        self.writers: list[asyncio.Future[int]] = []  # one for each change
+        self.writers: list[asyncio.Future[int] | None] = []  # one for each change, if it waits
         self.refused: list[asyncio.Future[None]] = []  # writes that lost against one of these
 
     def succeed(self) -> None:
         """Answer everyone, leaving out who was cancelled meanwhile."""
         for change, writer in zip(self.changes, self.writers, strict=True):
-            if not writer.done():
+            if writer is not None and not writer.done():
                 writer.set_result(change.revision)
         for waiter in self.refused:
             if not waiter.done():
@@ -45,9 +46,9 @@ class _Batch:
 
     def fail(self, reason: str, cause: BaseException) -> None:
         """Answer everyone with StoreUnavailable."""
-        futures: list[asyncio.Future[Any]] = [*self.writers, *self.refused]
+        futures: list[asyncio.Future[Any] | None] = [*self.writers, *self.refused]
         for future in futures:
-            if not future.done():
+            if future is not None and not future.done():
                 error = StoreUnavailable(reason)
                 error.__cause__ = cause
                 future.set_exception(error)
@@ -56,16 +57,23 @@ class _Batch:
 class SqliteStore(Mirror):
     """A Store in one SQLite file. Only one process at a time may have it open.
 
-    After a failed commit nobody knows what the disk holds, so the store refuses every further
-    write with StoreUnavailable until it is opened anew; reads go on with what was committed.
+    A commit that finds the disk full or read-only fails its writers with StoreUnavailable, and the
+    next one is tried. After any other failure nobody knows what the disk holds: `failed` tells, and
+    every further write is refused until the store is opened anew. Reads go on with what was
+    committed.
     """
 
-    def __init__(self, path: Path, history_changes_max: int = HISTORY_CHANGES_MAX) -> None:
+    def __init__(
+        self,
+        path: Path,
+        history_changes_max: int = HISTORY_CHANGES_MAX,
+        connect: Connect | None = None,
+    ) -> None:
         """`path` is the database; SQLite's own files and the lock lie beside it."""
         super().__init__(history_changes_max)
         self.commits = 0
         """How many transactions were committed since the store was opened."""
-        self._database = Database(path)
+        self._database = Database(path) if connect is None else Database(path, connect)
         self._thread: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop
         self._gathering = _Batch()
@@ -74,6 +82,7 @@ class SqliteStore(Mirror):
         self._switch_interval = sys.getswitchinterval()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._broken = asyncio.Event()
         self._refusal = "the store is not open"  # why writes are refused; empty: they are not
 
     async def open(self) -> None:
@@ -111,6 +120,11 @@ class SqliteStore(Mirror):
             self._thread = None
             sys.setswitchinterval(self._switch_interval)
 
+    async def failed(self) -> str:
+        """Return once the store cannot write any more, with the reason."""
+        await self._broken.wait()
+        return self._refusal
+
     async def create(self, key: str, value: Value) -> int:
         """Write a new key; the write's revision. Raises KeyExists, StoreUnavailable."""
         self._check_writable()
@@ -120,6 +134,21 @@ class SqliteStore(Mirror):
             await self._settled(key)
             raise
         return await self._enqueue(change)
+
+    async def create_all(self, values: Sequence[tuple[str, Value]]) -> Sequence[int | None]:
+        """Write many new keys in one commit; each write's revision, None where a key is taken.
+
+        Raises StoreUnavailable.
+        """
+        self._check_writable()
+        changes = self._state.create_all(values)
+        made = [change for change in changes if change is not None]
+        if made:
+            # One batch takes all of them, so whoever waits for the last waits for all.
+            self._gathering.changes += made[:-1]
+            self._gathering.writers += [None] * (len(made) - 1)
+            await self._enqueue(made[-1])
+        return [None if change is None else change.revision for change in changes]
 
     async def update(self, key: str, value: Value, expected: int) -> int:
         """Replace a key at revision `expected`.
@@ -194,8 +223,21 @@ class SqliteStore(Mirror):
             error = e
         try:
             self._loop.call_soon_threadsafe(self._finish, batch, error)
+            # After the answer is on its way, since it is as good without.
+            self._checkpoint()
         except RuntimeError:
             pass  # the loop was closed without closing the store: nobody is left to be told
+
+    def _checkpoint(self) -> None:
+        """In the thread: keep the log short. Raises RuntimeError when the loop is closed."""
+        if self._refusal:
+            return
+        try:
+            self._database.checkpoint_if_due()
+        except BaseException as error:
+            # The log still has everything; but a disk that loses pages is none to build on.
+            if not may_go_on(error):
+                self._loop.call_soon_threadsafe(self._stop_writing, error)
 
     def _finish(self, batch: _Batch, error: BaseException | None) -> None:
         """Back in the loop: show the batch to readers, then to watchers, then answer its writers.
@@ -216,10 +258,16 @@ class SqliteStore(Mirror):
             self._idle.set()
 
     def _fail(self, batch: _Batch, error: BaseException) -> None:
-        """Stop writing for good. Writes that gathered may build on those that failed."""
-        self._refusal = f"writing to {self._database.path} failed: {error}"
+        """Answer those of a failed commit, and those that gathered: they may build on them."""
+        reason = f"writing to {self._database.path} failed: {error}"
+        if not may_go_on(error):
+            self._stop_writing(error)
         self._state.abandon()
         gathered, self._gathering = self._gathering, _Batch()
-        batch.fail(self._refusal, error)
-        gathered.fail(self._refusal, error)
+        batch.fail(reason, error)
+        gathered.fail(reason, error)
         self._idle.set()
+
+    def _stop_writing(self, error: BaseException) -> None:
+        self._refusal = f"writing to {self._database.path} failed: {error}"
+        self._broken.set()

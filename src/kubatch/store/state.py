@@ -6,8 +6,9 @@ waiting and gives it its revision; it becomes visible once it is *committed*, in
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import ChainMap, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import merge
 from itertools import islice
 
 from sortedcontainers import SortedList
@@ -19,6 +20,7 @@ from kubatch.store.protocol import (
     Record,
     RevisionCompacted,
     RevisionMismatch,
+    Slice,
     Value,
 )
 
@@ -74,6 +76,30 @@ class State:
                     found[change.key] = change.previous
         return [found[key] for key in sorted(found)]
 
+    def page(self, prefix: str, after: str, limit: int, revision: int | None = None) -> Slice:
+        """The first `limit` records (0: all) under a prefix with key > after, now or then.
+
+        Raises as `records` does.
+        """
+        low, end = max(prefix, after), _after_prefix(prefix)
+        skips = low == after  # a key of that name was on the page before
+        keys: Iterator[str] = self._keys.irange(low or None, end, (not skips, False))
+        first = self._keys.bisect_right(low) if skips else self._keys.bisect_left(low)
+        count = (len(self._keys) if end is None else self._keys.bisect_left(end)) - first
+        found: Mapping[str, Record] = self._records
+        if revision is not None and revision != self.revision:
+            past = {
+                change.key: change.previous
+                for change in self._newest_first(revision)
+                if change.key.startswith(prefix) and (change.key > low or not skips)
+            }
+            there = {key: record for key, record in past.items() if record is not None}
+            count += len(there) - sum(key in self._records for key in past)
+            keys = merge((key for key in keys if key not in past), sorted(there))
+            found = ChainMap(there, self._records)
+        records = [found[key] for key in (islice(keys, limit) if limit else keys)]
+        return Slice(records, max(count, 0) - len(records))
+
     def changes(self, prefix: str, after: int) -> Sequence[Change]:
         """Committed changes under a prefix with revision > after, oldest first.
 
@@ -93,6 +119,15 @@ class State:
             key.encode()  # a lone surrogate would otherwise fail in the middle of a commit
         revision = self._staged_revision + 1
         return self._stage(Change(key, revision, Record(key, value, revision), None))
+
+    def create_all(self, values: Sequence[tuple[str, Value]]) -> list[Change | None]:
+        """Stage many new keys, None where one is taken. ValueError as of create: of none then."""
+        for key, _ in values:
+            key.encode()
+        return [
+            None if self._newest(key) is not None else self.create(key, value)
+            for key, value in values
+        ]
 
     def update(self, key: str, value: Value, expected: int) -> Change:
         """Stage another value. Raises KeyMissing, RevisionMismatch."""

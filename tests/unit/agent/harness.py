@@ -70,6 +70,7 @@ class Harness:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     agent: Agent | None = None
     task: asyncio.Task[None] | None = None
+    deadline: float = DEADLINE
 
     async def start_agent(
         self, *, settle: float = 0.02, capabilities: Capabilities | None = None
@@ -101,7 +102,7 @@ class Harness:
 
     async def until(self, found: Callable[[], Any]) -> Any:
         """Wait until something is so; what it gave."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(self.deadline):
             while not (result := found()):
                 self.changed.clear()
                 await self.changed.wait()
@@ -124,10 +125,10 @@ class Harness:
 
 @asynccontextmanager
 async def harness(
-    data_dir: Path, programs: Mapping[str, Program] | None = None
+    data_dir: Path, programs: Mapping[str, Program] | None = None, world: World | None = None
 ) -> AsyncIterator[Harness]:
     """Registry, client and runtime; the agent is started by the test."""
-    world, store = World(), MemoryStore()
+    world, store = world or World(), MemoryStore()
     await store.open()
     registry = Registry(store, world, STRATEGIES)
     await ensure_namespaces(registry)

@@ -8,16 +8,18 @@ from typing import Any
 
 from msgspec import structs
 
-from kubatch.agent.decide import (
+from kubatch.agent.commands import (
     DeletePod,
     Emit,
     PodDecision,
     RemoveContainer,
+    RunPreStop,
     Signal,
     StartContainer,
-    decide,
 )
+from kubatch.agent.decide import decide
 from kubatch.agent.facts import NOTHING_KNOWN, Memory, PodFacts, Problem, read
+from kubatch.agent.vitals import Health, Hook, Vitals
 from kubatch.api import models as m
 from kubatch.runtime.protocol import Container, ContainerId, ContainerState
 
@@ -96,12 +98,19 @@ class Bench:
     started: list[str] = field(default_factory=list)
     deleted: bool = False
     wake_at: datetime | None = None
+    vitals: Vitals = field(default_factory=Vitals)
+    hooks: list[str] = field(default_factory=list)  # containers whose preStop hook was begun
 
     def settle(self) -> PodDecision:
         """Decide and carry out until nothing changes."""
         for _ in range(50):
             seen = read(
-                self.pod, self.attempts.values(), self.memory, host_ip="10.0.0.1", runtime="s"
+                self.pod,
+                self.attempts.values(),
+                self.memory,
+                host_ip="10.0.0.1",
+                runtime="s",
+                vitals=self.vitals,
             )
             decision = decide(seen, self.now)
             self.memory = decision.memory
@@ -125,6 +134,26 @@ class Bench:
         self.attempts[id] = replace(
             self.attempts[id], state=ContainerState.EXITED, finished_at=self.now, exit_code=code
         )
+        return self.settle()
+
+    def id(self, name: str) -> ContainerId:
+        """The newest attempt of a container."""
+        return max(i for i in self.attempts if i.container == name)
+
+    def probe(self, name: str, **health: Any) -> PodDecision:
+        """Let probes say something new about a container."""
+        id = self.id(name)
+        self.vitals.health[id] = replace(self.vitals.health.get(id, Health()), **health)
+        return self.settle()
+
+    def post_start(self, name: str, error: str | None = None) -> PodDecision:
+        """Let a postStart hook end."""
+        self.vitals.post_start[self.id(name)] = Hook(done=True, error=error)
+        return self.settle()
+
+    def pre_stop(self, name: str, error: str | None = None) -> PodDecision:
+        """Let a preStop hook end."""
+        self.vitals.pre_stop[self.id(name)] = Hook(done=True, error=error)
         return self.settle()
 
     def sleep(self, seconds: float) -> PodDecision:
@@ -163,8 +192,12 @@ class Bench:
                 self._start(command)
             case Signal():
                 self.signals.append((command.id.container, command.number))
+            case RunPreStop():
+                self.hooks.append(command.container.name)
+                self.vitals.pre_stop[self.id(command.container.name)] = Hook()
             case RemoveContainer():
                 del self.attempts[command.id]
+                self.vitals.forget(command.id)
             case DeletePod():
                 self.deleted = True
             case Emit():
@@ -185,6 +218,9 @@ class Bench:
             )
         else:
             seen = attempt(name, command.attempt, at=self.now)
+            lifecycle = command.container.spec.lifecycle
+            if lifecycle is not None and lifecycle.postStart is not None:
+                self.vitals.post_start[seen.id] = Hook()
         self.attempts[seen.id] = seen
 
 
@@ -198,6 +234,7 @@ def conditions(status: m.PodStatus) -> dict[str, str]:
 def state(status: m.PodStatus, name: str = "c") -> str:
     """A container's state in short: running, waiting(Reason), terminated(0 Completed)."""
     every = [*(status.initContainerStatuses or ()), *(status.containerStatuses or ())]
+    every += status.ephemeralContainerStatuses or ()
     shown = next(s.state for s in every if s.name == name)
     assert shown is not None
     if shown.running is not None:

@@ -204,3 +204,59 @@ def test_references() -> None:
     )
     assert (found.config_maps, found.secrets) == (("other", "cm"), ("s",))
     assert not references(container())
+
+
+def test_references_name_every_object_once() -> None:
+    def named(name: str) -> m.EnvVar:
+        key = m.SecretKeySelector(key="k", name=name)
+        return m.EnvVar(name="X", valueFrom=m.EnvVarSource(secretKeyRef=key))
+
+    found = references(
+        container(
+            env=[named("s"), named(""), literal("A", "1"), field("metadata.name")],
+            envFrom=[
+                m.EnvFromSource(configMapRef=m.ConfigMapEnvSource(name="cm")),
+                m.EnvFromSource(configMapRef=m.ConfigMapEnvSource(name="")),
+                m.EnvFromSource(secretRef=m.SecretEnvSource(name="s")),
+                m.EnvFromSource(secretRef=m.SecretEnvSource(name="t")),
+                m.EnvFromSource(secretRef=m.SecretEnvSource(name="")),
+                m.EnvFromSource(),
+            ],
+        )
+    )
+    assert (found.config_maps, found.secrets) == (("cm",), ("s", "t"))
+    assert not references(container())
+
+
+def test_a_source_of_nothing_gives_nothing() -> None:
+    nothing = m.EnvVar(name="X", valueFrom=m.EnvVarSource())
+    assert env_of(nothing, envFrom=[m.EnvFromSource()]) == {}
+
+
+def test_a_file_that_is_not_mounted_is_no_source() -> None:
+    key = m.core_v1.FileKeySelector(key="k", path="p", volumeName="v")
+    with pytest.raises(EnvError, match='need volume "v" mounted'):
+        env_of(m.EnvVar(name="X", valueFrom=m.EnvVarSource(fileKeyRef=key)))
+
+
+@pytest.mark.parametrize(
+    ("name", "resource", "expected"),
+    [
+        ("c", "requests.cpu", "0"),
+        ("other", "requests.cpu", "2"),
+        ("first", "limits.memory", "1024"),
+        ("nobody", "limits.cpu", EnvError("container nobody not found")),
+        ("c", "sizes.cpu", EnvError("unsupported container resource : sizes.cpu")),
+    ],
+)
+def test_resources_of_another_container(name: str, resource: str, expected: str | EnvError) -> None:
+    other = container("other", resources=m.ResourceRequirements(requests={"cpu": "2"}))
+    first = container("first", resources=m.ResourceRequirements(limits={"memory": "1Ki"}))
+    ref = m.ResourceFieldSelector(resource=resource, containerName=name)
+    c = container(env=[m.EnvVar(name="X", valueFrom=m.EnvVarSource(resourceFieldRef=ref))])
+    p = pod(c, other, init=(first,))
+    if isinstance(expected, EnvError):
+        with pytest.raises(EnvError, match=str(expected)):
+            build(p, c, SOURCES, CONTEXT)
+    else:
+        assert build(p, c, SOURCES, CONTEXT) == {"X": expected}

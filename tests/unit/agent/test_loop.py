@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from kubatch.agent import loop
 from kubatch.agent.loop import Agent
 from kubatch.agent.streams import AgentStreams
+from kubatch.agent.vitals import is_plain
 from kubatch.api import errors
 from kubatch.api import models as m
 from kubatch.api.errors import ApiError
@@ -51,6 +53,35 @@ async def test_a_short_pod_costs_one_write(h: Harness) -> None:
     ]
     await spin(lambda: not tasks_of(agent))
     assert await h.runtime.observe() == []
+
+
+async def test_a_pod_that_is_over_costs_nothing_when_others_write_to_it(h: Harness) -> None:
+    agent = await h.start_agent()
+    pod = await h.create(runs("true"))
+    await h.phase("Succeeded")
+    await spin(lambda: not tasks_of(agent))
+    assert pod.metadata is not None
+    record = agent._records[pod.metadata.uid or ""]
+    said, seen = record.said, record.pod
+    await h.client.patch(PODS, "default", "p", {"metadata": {"labels": {"seen": "yes"}}})
+    await spin(lambda: record.pod is not seen and not tasks_of(agent))
+    assert record.said is said
+    assert len(h.client.status_writes) == 1
+    await h.client.delete(PODS, "default", "p", grace_period_seconds=0)
+    await spin(lambda: not agent._records)
+
+
+@pytest.mark.parametrize(
+    ("spec", "plain"),
+    [
+        (m.PodSpec(containers=[runs("true")]), True),
+        (m.PodSpec(containers=[runs("true")], initContainers=[runs("true")]), False),
+        (m.PodSpec(containers=[runs("true", lifecycle=m.Lifecycle())]), False),
+        (m.PodSpec(containers=[runs("true"), runs("x", livenessProbe=m.Probe())]), False),
+    ],
+)
+def test_a_plain_pod_has_nothing_after_its_start(spec: m.PodSpec, plain: bool) -> None:
+    assert is_plain(spec) is plain
 
 
 async def test_a_longer_pod_is_shown_running(h: Harness) -> None:
@@ -255,6 +286,25 @@ async def test_a_runtime_that_comes_back(h: Harness) -> None:
     assert agent is not None
     await spin(lambda: any(r.failures for r in agent._records.values()))
     h.runtime.available = True
+    await h.phase("Succeeded")
+
+
+async def test_a_runtime_that_ends_while_the_agent_starts(
+    h: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "RECONNECT", 0.0)
+    closed = asyncio.Event()
+
+    async def close(*, kill: bool) -> None:
+        h.runtime.available = True
+        closed.set()
+
+    h.runtime.available = False
+    with monkeypatch.context() as patched:
+        patched.setattr(h.runtime, "close", close)
+        await h.start_agent()
+    assert closed.is_set()
+    await h.create(runs("true"))
     await h.phase("Succeeded")
 
 

@@ -88,7 +88,7 @@ def test_no_command() -> None:
     assert found.reason == "CreateContainerError"
     assert found.message == (
         'no command specified: image "example.com/app:1" is not in the image map; '
-        "give the container a command, or map the image"
+        "give the container a command, or map the image with --image-map"
     )
 
 

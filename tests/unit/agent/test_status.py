@@ -9,7 +9,7 @@ from kubatch.agent.backoff import Backoff
 from kubatch.agent.facts import Memory, container_id, read
 from kubatch.api import models as m
 from kubatch.runtime.protocol import Container, ContainerId
-from tests.unit.agent.pods import START, attempt, container, facts, pod
+from tests.unit.agent.pods import START, attempt, container, facts, pod, state
 
 ALWAYS = {"restartPolicy": "Always"}
 SIDECAR = container("s", **ALWAYS)
@@ -141,14 +141,56 @@ def test_qos_class(requests: dict[str, str], limits: dict[str, str], expected: s
     assert status.qos_class(pod(container(resources=needs))) == expected
 
 
-def test_an_ephemeral_container_waits_with_a_reason() -> None:
+def test_an_ephemeral_container_waits_until_it_runs() -> None:
     seen = facts(pod(ephemeralContainers=[m.EphemeralContainer(name="d", image="busybox")]))
     shown = status.containers(seen, START, stopping=False)
     told_status = status.pod_status(seen, shown, "Running", None, None, [])
     assert told_status.ephemeralContainerStatuses is not None
     (told,) = told_status.ephemeralContainerStatuses
-    assert told.name == "d"
-    assert told.state is not None
-    assert told.state.waiting is not None
-    assert told.state.waiting.reason == "CreateContainerConfigError"
-    assert "kubectl debug --copy-to" in (told.state.waiting.message or "")
+    assert (told.name, told.started) == ("d", None)
+    assert state(told_status, "d") == "waiting(ContainerCreating)"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, 'corresponding condition of pod readiness gate "example.com/g" does not exist.'),
+        ("False", 'the status of pod readiness gate "example.com/g" is not "True", but False'),
+        ("True", None),
+    ],
+)
+def test_readiness_gates(value: str | None, message: str | None) -> None:
+    p = pod(readinessGates=[m.core_v1.PodReadinessGate(conditionType="example.com/g")])
+    if value is not None:
+        assert p.status is not None
+        p.status.conditions = [m.PodCondition(type="example.com/g", status=value)]
+    seen = facts(p, attempt())
+    shown = status.containers(seen, START, stopping=False)
+    found = {c.type: c for c in status.conditions(seen, shown, "Running", START, sandbox=True)}
+    assert found["ContainersReady"].status == "True"
+    assert found["Ready"].message == message
+    assert found["Ready"].status == ("True" if message is None else "False")
+
+
+def test_long_messages_are_cut_between_characters() -> None:
+    ended = attempt(code=1, message="\u00e9" * 5000)
+    [shown] = status.containers(facts(pod(), ended), START, stopping=False).regular
+    assert shown.state is not None
+    assert shown.state.terminated is not None
+    assert shown.state.terminated.message == "\u00e9" * 2048
+
+
+def test_resources_of_the_pod_decide_its_class() -> None:
+    both = m.ResourceRequirements(
+        requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"}
+    )
+    assert status.qos_class(pod(container(), resources=both)) == "Guaranteed"
+
+
+def test_an_init_container_killed_for_memory_failed_whatever_it_says() -> None:
+    ended = attempt("i", code=0, reason="OOMKilled")
+    seen = facts(pod(init=(INIT,), restart="OnFailure"), ended)
+    [c] = seen.early
+    assert status.restarts(c, ended)
+    shown = status.containers(seen, START, stopping=False)
+    assert status.phase(seen, shown, finalising=False) == "Pending"

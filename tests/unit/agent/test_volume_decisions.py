@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kubatch.agent.decide import ReleaseVolumes, SetUpVolumes, StartContainer, decide
+from kubatch.agent.commands import ReleaseVolumes, SetUpVolumes, StartContainer
+from kubatch.agent.decide import decide
 from kubatch.agent.facts import NOTHING_KNOWN, Capabilities, MountTrouble, PodFacts, VolumesState
 from kubatch.agent.refuse import refusal
 from kubatch.api import models as m
@@ -67,13 +68,23 @@ def caps(*add: str) -> m.SecurityContext:
 @pytest.mark.parametrize(
     ("fields", "spec", "start"),
     [
-        ({}, {"hostPID": True}, "hostPID is not possible"),
-        ({}, {"hostIPC": True}, "hostIPC is not possible"),
-        ({"securityContext": m.SecurityContext(privileged=True)}, {}, "privileged containers are"),
+        ({}, {"hostPID": True}, "hostPID needs a node that runs as root"),
+        ({}, {"hostIPC": True}, "hostIPC needs a node that runs as root"),
+        (
+            {"securityContext": m.SecurityContext(privileged=True)},
+            {},
+            "securityContext.privileged needs a node that runs as root",
+        ),
+        (
+            {"securityContext": m.SecurityContext(procMount="Unmasked")},
+            {},
+            "procMount Unmasked is not possible",
+        ),
+        ({"securityContext": m.SecurityContext(procMount="Default")}, {}, None),
         ({"securityContext": caps("NET_ADMIN")}, {}, "capability NET_ADMIN cannot be added"),
         ({"securityContext": caps("CAP_KILL")}, {}, None),
         ({}, {"shareProcessNamespace": True}, None),
-        ({}, {"securityContext": m.PodSecurityContext(fsGroup=5)}, "securityContext.fsGroup needs"),
+        ({}, {"securityContext": m.PodSecurityContext(fsGroup=5)}, None),
         (
             {},
             {"securityContext": m.PodSecurityContext(supplementalGroups=[5])},
@@ -95,9 +106,21 @@ def test_what_a_sandbox_cannot_do(
     assert why is None if start is None else (why or "").startswith(start)
 
 
-def test_processes_are_not_shared_between_containers() -> None:
+def test_processes_are_shared_between_containers_where_root_makes_it_possible() -> None:
     a, b = container("a"), container("b")
     p = pod(a, b, shareProcessNamespace=True)
     why = refusal(a, p, Capabilities(mounts=True), "sandbox")
-    assert (why or "").startswith("shareProcessNamespace is not possible with more than one")
+    assert why == "shareProcessNamespace needs a node that runs as root; remove the field"
+    assert refusal(a, p, Capabilities(mounts=True, privileged=True), "sandbox") is None
     assert refusal(a, p, Capabilities(), "process") is None
+
+
+def test_who_may_be_privileged() -> None:
+    able = Capabilities(mounts=True, privileged=True)
+    c = container("c", securityContext=m.SecurityContext(privileged=True))
+    assert refusal(c, pod(c), able, "sandbox") is None
+    assert refusal(c, pod(c, hostPID=True, hostIPC=True), able, "sandbox") is None
+    plain = container("c")
+    assert refusal(plain, pod(plain, hostIPC=True), able, "sandbox") is None
+    why = refusal(plain, pod(plain, hostPID=True), able, "sandbox")
+    assert (why or "").startswith("hostPID would let the container into every other pod")

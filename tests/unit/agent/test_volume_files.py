@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kubatch.agent import volume_files
 from kubatch.agent.env import PodContext, Sources
@@ -144,14 +142,6 @@ def test_fields_of_the_pod() -> None:
         "one": (b"2", "644"),
         "mem": (b"67108864", "600"),
     }
-
-
-@given(st.text(st.characters(min_codepoint=1, max_codepoint=0x7E)))
-def test_quoted_text_reads_back(text: str) -> None:
-    """Go's escapes are Python's, as far as ASCII goes."""
-    quoted = volume_files._quoted(text)
-    assert quoted.encode().decode("unicode_escape")[1:-1] == text
-    assert quoted.isprintable()
 
 
 def test_later_parts_of_a_projected_volume_win() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import structs
 
 from kubatch.agent.facts import Capabilities
+from kubatch.agent.life import Life
 from kubatch.agent.prepare import Host
 from kubatch.agent.record import PodRecord, uid_of
 from kubatch.agent.worker import PodWorker
@@ -113,9 +114,11 @@ async def test_volumes_follow_what_they_show(shop: Shop, tmp_path: Path) -> None
     runtime = ScriptedRuntime(shop.world)
     await runtime.open()
     host = Host("node-1", "10.0.0.1", "scripted", tmp_path / "logs", ImageMap(()), MOUNTS, {})
+    events = Events()
+    life = Life(runtime, shop.world, events, host.address, lambda record: record.wanted.set())
     worker = PodWorker(
-        shop.client, runtime, shop.world, Events(), host, shop.volumes, settle=0
-    )  # fmt: skip
+        shop.client, runtime, shop.world, events, host, shop.volumes, life=life, settle=0
+    )
     await shop.create(CONFIGMAPS, config({"a": "1"}))
     fields = m.Volume(name="fields", downwardAPI=core_v1.DownwardAPIVolumeSource(items=[LABELS]))
     asked = made(CONFIG, fields)

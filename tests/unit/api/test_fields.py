@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kubatch.api import fields
 from kubatch.api.errors import Cause
@@ -37,10 +39,20 @@ def test_paths() -> None:
             ObjectMeta(name="x", labels={"b": "1", "a": "2"}),
             '{"labels":{"a":"2","b":"1"},"name":"x"}',
         ),
+        ('"\\\a\b\f\n\r\t\v', r'"\"\\\a\b\f\n\r\t\v"'),
+        ("é\x00\x7f\u200b\U000e0001", r'"é\x00\x7f\u200b\U000e0001"'),
     ],
 )
 def test_show(value: Any, shown: str) -> None:
     assert fields.show(value) == shown
+
+
+@given(st.text(st.characters(min_codepoint=1, max_codepoint=0x7E)))
+def test_quoted_text_reads_back(text: str) -> None:
+    """Go's escapes are Python's, as far as ASCII goes."""
+    quoted = fields.quote(text)
+    assert quoted.encode().decode("unicode_escape")[1:-1] == text
+    assert quoted.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,41 @@ from kubatch.api.json_text import Malformed, go_kind, parse_json
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "nope", '{"a":NaN}', '{"a" 1}', "[]", "1", "null", '"x"', '{"a":"\\ud800"}', "{}x"],
+    ["", "{", "nope", '{"a":NaN}', '{"a" 1}', "[]", "1", "null", '"x"', "{}x"],
 )
 def test_what_is_no_object_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
         parse_json(text.encode())
 
 
-def test_bytes_that_are_no_text() -> None:
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (rb'{"a":"\ud800"}', "\ufffd"),
+        (rb'{"a":"\uD83D\uDE00 \ud83d"}', "\U0001f600 \ufffd"),
+        (rb'{"a":"\ude00\ud83d\ud83d\ude00"}', "\ufffd\ufffd\U0001f600"),
+        (rb'{"a":"\\ud800"}', r"\ud800"),
+        (rb'{"a":"\\\ud800"}', "\\\ufffd"),
+        (b'{"a":"\xff"}', "\ufffd"),
+        (b'{"a":"\xe2\x82"}', "\ufffd\ufffd"),
+        (b'{"a":"\xed\xa0\x80."}', "\ufffd\ufffd\ufffd."),
+        (rb'{"a":"\u0000"}', "\0"),
+    ],
+)
+def test_what_no_character_is_becomes_the_one_that_stands_for_it(
+    data: bytes, expected: str
+) -> None:
+    assert parse_json(data).value == {"a": expected}
+
+
+def test_names_that_become_one_are_there_twice() -> None:
+    assert parse_json(b'{"\xff":1,"\xfe":2}').strict_errors == ['duplicate field "\ufffd"']
+
+
+@pytest.mark.parametrize("data", [b"\xff{}", b'{"a":\xff}', b'{"a":"\xff}', b'{"a":"\x00"}'])
+def test_outside_of_strings_nothing_is_mended(data: bytes) -> None:
     with pytest.raises(Malformed):
-        parse_json(b'{"a":"\xff"}')
+        parse_json(data)
 
 
 def test_the_last_duplicate_counts() -> None:

@@ -207,7 +207,9 @@ def test_canonical_keeps_the_amount_and_is_stable(text: str) -> None:
     shown = canonical(text)
     assert parse(shown) == parse(text)
     # What a binary suffix leaves without one (0.5Ki, 102502519312.5Ki) is read back as decimal, in
-    # Go too, and may then get a decimal suffix; from there on it stays.
+    # Go too, and may then get a decimal suffix; from there on it stays. (quantity.go:
+    # CanonicalizeBytes writes a BinarySI amount that 1024 does not divide without a suffix, and
+    # ParseQuantity takes a number without a suffix for DecimalSI.)
     again = canonical(shown)
     assert parse(again) == parse(text)
     assert again == shown or shown.lstrip("-").isdigit()

@@ -63,6 +63,30 @@ def test_one_object_is_one_document() -> None:
         parse_yaml(b"")
 
 
+def test_a_long_text_named_again_and_again_has_an_end() -> None:
+    many = ", ".join(["*a"] * 40)
+    assert wrong(f"a: &a {'x' * 1_000_000}\nb: [{many}]").endswith("excessive aliasing")
+
+
+def test_merging_has_an_end() -> None:
+    keys = ", ".join(f"k{i}: 1" for i in range(1000))
+    many = ", ".join(["*a"] * 2000)
+    text = f"a: &a {{{keys}}}\nb: {{<<: [{many}]}}"
+    assert wrong(text).endswith("excessive aliasing")
+
+
+def test_a_request_has_no_end_of_values() -> None:
+    text = "a:\n" + "- b\n" * yaml_text.YAML_NODES_MAX
+    with pytest.raises(Malformed, match="the document has too many values"):
+        parse_yaml(text.encode())
+
+
+def test_a_file_of_the_users_own_may_be_longer() -> None:
+    text = "a:\n" + "- b\n" * yaml_text.YAML_NODES_MAX
+    (document,) = yaml_text.parse_manifests(text.encode())
+    assert len(document.value["a"]) == yaml_text.YAML_NODES_MAX
+
+
 def test_aliases_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_text, "YAML_VALUES_MAX", 10)
     assert values("a: [1, 2, 3]") == [{"a": [1, 2, 3]}]

@@ -14,6 +14,7 @@ from click import ClickException
 from kubatch.api.models import Job, JobCondition, JobStatus, Pod
 from kubatch.api.resource import JOBS, NAMESPACES, PODS
 from kubatch.cli import explain as command
+from kubatch.cli import subject
 from tests.kubectl import tools
 
 
@@ -28,13 +29,13 @@ from tests.kubectl import tools
     ],
 )
 def test_what_is_meant(what: str, resource: Any, name: str) -> None:
-    assert command._parse(what) == (resource, name)
+    assert subject.parse(what) == (resource, name)
 
 
 @pytest.mark.parametrize("what", ["a", "job/", "thing/a", "job.other/a", ""])
 def test_what_nobody_could_mean(what: str) -> None:
     with pytest.raises(ClickException):
-        command._parse(what)
+        subject.parse(what)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_pod_that_is_being_deleted() -> None:
 
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SUBJECT = command.Subject(JOBS, "default", "a")
+SUBJECT = subject.Subject(JOBS, "default", "a")
 CONDITION = JobCondition(type="Complete", status="True", reason="Done", message="all of it")
 ENDED = Job(status=JobStatus(conditions=[CONDITION]))
 

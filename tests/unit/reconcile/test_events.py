@@ -10,6 +10,7 @@ import pytest
 from kubatch.api.models import ConfigMap, Event, ObjectMeta, Pod
 from kubatch.api.resource import EVENTS, EVENTS_V1
 from kubatch.reconcile.events import (
+    DROPPED_TOLD,
     MESSAGE_MAX,
     PENDING_MAX,
     SIMILAR_MAX,
@@ -165,6 +166,44 @@ async def test_recording_never_waits_and_never_piles_up() -> None:
             events.record(pod(f"p{number}"), "Normal", "Said", "something")
         await events.flush()
         assert len(await written(on)) == PENDING_MAX
+
+
+def dropped(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [r.getMessage() for r in caplog.records if "dropped" in r.getMessage()]
+    caplog.clear()
+    return found
+
+
+def test_a_burst_that_finds_no_room_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        async with recorder() as (events, _):
+            for burst in (10, 3):
+                for number in range(PENDING_MAX + burst):
+                    events.record(pod(f"p{burst}-{number}"), "Normal", "Said", "something")
+                assert not dropped(caplog)
+                await events.flush()
+                [told] = dropped(caplog)
+                assert told == f"{burst} events were dropped: more than 1000 waited to be written"
+            await events.flush()
+            assert not dropped(caplog)
+
+    scenario()
+
+
+def test_a_burst_without_end_is_told_of_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        async with recorder() as (events, _):
+            for number in range(PENDING_MAX + 5):
+                events.record(pod(f"p{number}"), "Normal", "Said", "something")
+            await asyncio.sleep(DROPPED_TOLD)
+            for number in range(2):
+                events.record(pod(f"q{number}"), "Normal", "Said", "something")
+            await events.flush()
+            assert len(dropped(caplog)) == 1
+
+    scenario()
 
 
 @virtual_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from kubatch.api.resource import (
     CRONJOBS_V1BETA1,
     ENDPOINTS,
     ENDPOINTSLICES,
+    EVENTS,
     LIMITRANGES,
     NAMESPACES,
     PERSISTENTVOLUMECLAIMS,
@@ -222,6 +223,12 @@ class Interleaved(MemoryStore):
             await meanwhile()
         return await super().create(key, value)
 
+    async def create_all(self, values: Sequence[tuple[str, Value]]) -> Sequence[int | None]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return await super().create_all(values)
+
 
 @pytest.mark.parametrize("gone", [False, True], ids=["terminating", "gone"])
 async def test_a_create_that_the_end_of_its_namespace_overtakes_is_taken_back(
@@ -247,6 +254,35 @@ async def test_a_create_that_the_end_of_its_namespace_overtakes_is_taken_back(
         await registry.create(PODS, "ending", pod(), context())
     assert (await registry.list(PODS, "ending", ListRequest())).entries == []
     await store.close()
+
+
+async def test_events_that_the_end_of_their_namespace_overtakes_are_taken_back(
+    clock: StoppedClock,
+) -> None:
+    store = Interleaved()
+    await store.open()
+    registry = Registry(store, World(clock, random.Random(1)), STRATEGIES)
+    for name in ("ending", "other"):
+        space = decoded(NAMESPACES, {"metadata": {"name": name}})
+        await registry.create(NAMESPACES, None, space, context())
+
+    async def end() -> None:
+        await registry.delete(NAMESPACES, None, "ending", DeleteRequest(), context())
+
+    store.meanwhile = end
+    events = [
+        decoded(EVENTS, {"metadata": {"name": "e", "namespace": name},
+                         "involvedObject": {"namespace": name}})
+        for name in ("ending", "other")
+    ]  # fmt: skip
+    refusals = await registry.write_events(EVENTS, events)
+    assert [refusal and refusal.code for refusal in refusals] == [403, None]
+    [left] = (await registry.list(EVENTS, None, ListRequest())).entries
+    assert left.obj.metadata.namespace == "other"
+    await store.close()
+    [refusal] = await registry.write_events(EVENTS, events[1:])
+    assert refusal is not None
+    assert (refusal.code, refusal.reason) == (500, "InternalError")
 
 
 # ----- quotas

@@ -8,6 +8,7 @@ import pytest
 
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import CONFIGMAPS, EVENTS, JOBS, NAMESPACES, PODS
+from kubatch.registry import binding
 from kubatch.registry.api import Registry
 from kubatch.registry.values import DeleteRequest, ListRequest
 
@@ -18,7 +19,7 @@ BACKGROUND = DeleteRequest(propagation="Background")
 
 async def bound_pod(registry: Registry, **metadata: Any) -> Any:
     await registry.create(PODS, "default", pod(**metadata), context())
-    return await registry.bind("default", "p", None, "node", context())
+    return await binding.bind(registry, "default", "p", None, "node")
 
 
 async def test_an_object_that_nothing_holds_is_gone(registry: Registry) -> None:
@@ -93,10 +94,39 @@ async def test_a_running_pod_gets_its_grace_and_a_second_delete_only_shortens_it
 
     entry, _ = await again(60)
     assert obj_of(entry).metadata.deletionGracePeriodSeconds == 30
+    # Who asks for nothing gets what was granted already.
+    entry, gone = await registry.delete(PODS, "default", "p", DeleteRequest(), context())
+    assert (obj_of(entry).metadata, gone) == (meta, False)
     entry, _ = await again(5)
     assert obj_of(entry).metadata.deletionGracePeriodSeconds == 5
     assert (obj_of(entry).metadata.deletionTimestamp - start).total_seconds() == 5
     _, gone = await again(0)
+    assert gone
+
+
+async def test_a_finished_pod_keeps_the_grace_it_was_granted(registry: Registry) -> None:
+    # delete.go: BeforeDelete asks the strategy only once
+    await bound_pod(registry)
+    granted, _ = await registry.delete(PODS, "default", "p", DeleteRequest(), context())
+    over = {"status": {"phase": "Succeeded"}}
+    await registry.patch(PODS, "default", "p", "merge", over, context(), subresource="status")
+    entry, gone = await registry.delete(PODS, "default", "p", DeleteRequest(), context())
+    assert not gone
+    wanted = obj_of(granted).metadata.deletionTimestamp
+    assert obj_of(entry).metadata.deletionTimestamp == wanted
+
+
+async def test_a_second_delete_may_change_its_policy(registry: Registry) -> None:
+    await registry.create(JOBS, "default", job(), context())
+    for propagation, finalizers in (("Orphan", ["orphan"]), ("Foreground", ["foregroundDeletion"])):
+        request = DeleteRequest(propagation=propagation)
+        entry, gone = await registry.delete(JOBS, "default", "pi", request, context())
+        assert not gone
+        assert obj_of(entry).metadata.finalizers == finalizers
+    # Without a policy the one that is written there stays.
+    entry, gone = await registry.delete(JOBS, "default", "pi", DeleteRequest(), context())
+    assert (obj_of(entry).metadata.finalizers, gone) == (["foregroundDeletion"], False)
+    _, gone = await registry.delete(JOBS, "default", "pi", BACKGROUND, context())
     assert gone
 
 
@@ -121,6 +151,14 @@ async def test_preconditions_name_what_differs(registry: Registry) -> None:
         "recreated"
     )
     assert caught.value.code == 409
+    stale = DeleteRequest(resource_version="1")
+    with pytest.raises(ApiError) as caught:
+        await registry.delete(JOBS, "default", "pi", stale, context())
+    assert caught.value.message == (
+        'Operation cannot be fulfilled on Job.batch "pi": the ResourceVersion in the precondition '
+        f"(1) does not match the ResourceVersion in record ({created.revision}). The object might "
+        "have been modified"
+    )
 
 
 @pytest.mark.parametrize("name", ["default", "kube-system", "kube-public"])

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from kubatch.api.budgets import share
 from kubatch.api.errors import ApiError
 from kubatch.api.resource import PODDISRUPTIONBUDGETS, PODS
 from kubatch.registry.api import Registry
-from kubatch.registry.eviction import evict, share
+from kubatch.registry.eviction import evict
 from kubatch.registry.values import DeleteRequest
 from tests.unit.registry.conftest import context, decoded, obj_of
 

@@ -181,3 +181,56 @@ async def test_events_are_one_thing_under_two_groups(registry: Registry) -> None
         EVENTS_V1, "default", ListRequest(field_selector="regarding.name=p,reason=Started")
     )
     assert names(page.entries) == ["e"]
+
+
+async def test_pages_of_a_selection(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubatch.registry.lists._SELECTED_FROM_MIN", 2)
+    await make(registry, *"bdfh", of="us")
+    await make(registry, *"acegi")
+    found, token = [], ""
+    while True:
+        request = ListRequest(label_selector="of=us", limit=3, continue_token=token)
+        page = await registry.list(PODS, "default", request)
+        found.append(names(page.entries))
+        assert page.remaining is None
+        token = page.continue_token
+        if not token:
+            break
+    assert found == [["b", "d", "f"], ["h"]]
+    everything = await registry.list(PODS, None, ListRequest(label_selector="of=us"))
+    assert names(everything.entries) == ["b", "d", "f", "h"]
+
+
+async def test_what_is_only_passed_on_is_not_decoded(registry: Registry) -> None:
+    await make(registry, "a", "b")
+    stored = await registry.select(PODS, "default", ListRequest())
+    for record in stored.records:
+        record.value.decoded = None
+    again = await registry.select(PODS, "default", ListRequest(limit=1))
+    assert [again.data(r) for r in again.records] == [stored.records[0].value.data]
+    assert stored.records[0].value.decoded is None
+    selected = await registry.select(PODS, "default", ListRequest(label_selector="!no"))
+    assert stored.records[0].value.decoded is not None
+    assert selected.records == stored.records
+
+
+async def test_a_view_of_another_kind_is_passed_on_in_its_own_form(registry: Registry) -> None:
+    event = decoded(EVENTS, {"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}})
+    await registry.create(EVENTS, "default", event, context())
+    found = await registry.select(EVENTS_V1, "default", ListRequest())
+    assert b'"regarding"' in found.data(found.records[0])
+
+
+async def test_an_idle_watch_moves_on_with_the_store(registry: Registry) -> None:
+    watch = registry.watch(PODS, "default", ListRequest(resource_version=str(registry.revision)))
+    cm = decoded(CONFIGMAPS, {"metadata": {"name": "cm"}})
+    await registry.create(CONFIGMAPS, "default", cm, context())
+    assert watch.revision == registry.revision
+    seen = watch.revision
+    await make(registry, "a")
+    assert watch.revision == seen, "a pod waits to be read"
+    await anext(watch)
+    assert watch.revision == registry.revision
+    await watch.aclose()
+    await make(registry, "b")
+    assert watch.revision == registry.revision - 1

@@ -150,6 +150,20 @@ async def test_closing_hangs_up(opened: Opener, tmp_path: Path, tty: bool) -> No
     assert container.exit_code is None
 
 
+async def test_closing_kills_where_that_was_asked_for(opened: Opener, tmp_path: Path) -> None:
+    runtime = await opened()
+    id = await started(runtime, tmp_path)
+    script = "trap '' HUP; echo $$; while :; do sleep 1000; done"
+    session = await runtime.exec(
+        id, ("sh", "-c", script), tty=False, stdin=False, on_close=signal.SIGKILL
+    )
+    pid = int(await read_until(session, b"\n"))
+    await session.close()
+    await eventually(lambda: not alive(pid))
+    (container,) = await runtime.observe()
+    assert container.exit_code is None
+
+
 async def test_the_background_lives_until_the_container_ends(
     opened: Opener, tmp_path: Path
 ) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubatch.runtime.ground import Ground, mount_points
 from kubatch.runtime.protocol import ContainerId, ContainerSpec, Isolation, Mount
-from kubatch.runtime.recipe import Ground, make, mount_points
+from kubatch.runtime.recipe import make
 from kubatch.runtime.view import View
 
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -10,9 +10,17 @@ from msgspec.structs import replace
 
 from kubatch.api import codec
 from kubatch.api import models as m
-from kubatch.api.resource import NODES, PODS, Resource
+from kubatch.api.conditions import replaced
+from kubatch.api.resource import (
+    NAMESPACES,
+    NODES,
+    PERSISTENTVOLUMECLAIMS,
+    PODDISRUPTIONBUDGETS,
+    PODS,
+    Resource,
+)
 from kubatch.reconcile.controller import Index
-from kubatch.reconcile.decision import Bind, Decision, Emit, Patch
+from kubatch.reconcile.decision import Bind, Decision, Delete, Emit, Patch
 from kubatch.scheduler import controller
 from kubatch.scheduler.facts import KEY
 
@@ -34,6 +42,9 @@ def make_pod(
     phase: str = "Pending",
     deleting: bool = False,
     conditions: list[m.PodCondition] | None = None,
+    labels: dict[str, str] | None = None,
+    namespace: str = "ns",
+    started: float | None = None,
     requests: dict[str, str] | None = None,
     **spec: Any,
 ) -> m.Pod:
@@ -41,14 +52,19 @@ def make_pod(
     return m.Pod(
         metadata=m.ObjectMeta(
             name=name,
-            namespace="ns",
+            namespace=namespace,
+            labels=labels,
             uid=f"uid-{name}",
             generation=1,
             creationTimestamp=START + timedelta(seconds=after),
             deletionTimestamp=START if deleting else None,
         ),
         spec=m.PodSpec(**spec),
-        status=m.PodStatus(phase=phase, conditions=conditions),
+        status=m.PodStatus(
+            phase=phase,
+            conditions=conditions,
+            startTime=None if started is None else START + timedelta(seconds=started),
+        ),
     )
 
 
@@ -81,11 +97,20 @@ class Cluster:
         }
         self.events: list[tuple[str, str, str]] = []
         self.remembered: Any = None
+        self.budgets: list[m.PodDisruptionBudget] = []
+        self.namespaces: list[m.Namespace] = []
+        self.claims: dict[str, m.PersistentVolumeClaim] = {}
+        self.volumes: dict[str, m.PersistentVolume] = {}
 
     def get(self, resource: Resource[T], namespace: str | None, name: str) -> T | None:
-        raise AssertionError("the scheduler reads lists")
+        found = self.claims if resource is PERSISTENTVOLUMECLAIMS else self.volumes
+        return cast(T | None, found.get(name))
 
     def list(self, resource: Resource[T]) -> Sequence[T]:
+        if resource is PODDISRUPTIONBUDGETS:
+            return cast(Sequence[T], self.budgets)
+        if resource is NAMESPACES:
+            return cast(Sequence[T], self.namespaces)
         assert resource is NODES
         return cast(Sequence[T], self.nodes)
 
@@ -119,20 +144,24 @@ class Cluster:
                 assert note is not None
                 self.events.append((note.type, note.reason, note.message))
             case Patch(name=name, patch=patch, type="strategic", subresource="status"):
-                [condition] = patch["status"]["conditions"]
                 pod = self.pods[name]
-                assert pod.status is not None
-                fresh = m.PodCondition(
-                    type="PodScheduled",
-                    status=condition["status"],
-                    reason=condition["reason"],
-                    message=condition["message"],
-                )
-                self.pods[name] = replace(pod, status=replace(pod.status, conditions=[fresh]))
+                self.pods[name] = replace(pod, status=_patched(pod.status, patch["status"]))
+            case Delete(name=name, uid=uid, done=note):
+                pod = self.pods[name]
+                assert pod.metadata is not None
+                assert pod.metadata.uid == uid
+                going = replace(pod.metadata, deletionTimestamp=self.now)
+                self.pods[name] = replace(pod, metadata=going)
+                assert note is not None
+                self.events.append((note.type, note.reason, note.message))
             case Emit(note=note):
                 self.events.append((note.type, note.reason, note.message))
             case _:
                 raise AssertionError(write)
+
+    def end(self, name: str) -> None:
+        """A pod is gone."""
+        del self.pods[name]
 
     def where(self) -> dict[str, str | None]:
         return {name: pod.spec.nodeName for name, pod in self.pods.items() if pod.spec}
@@ -141,3 +170,22 @@ class Cluster:
         status = self.pods[name].status
         [condition] = (status.conditions if status else None) or []
         return condition.message
+
+    def nominated(self, name: str) -> str | None:
+        status = self.pods[name].status
+        return status.nominatedNodeName if status else None
+
+
+def _patched(status: m.PodStatus | None, patch: dict[str, Any]) -> m.PodStatus:
+    status = status or m.PodStatus()
+    for told in patch.get("conditions", ()):
+        fresh = m.PodCondition(
+            type=told["type"],
+            status=told["status"],
+            reason=told["reason"],
+            message=told["message"],
+        )
+        status = replace(status, conditions=replaced(status.conditions, fresh))
+    if "nominatedNodeName" in patch:
+        status = replace(status, nominatedNodeName=patch["nominatedNodeName"])
+    return status

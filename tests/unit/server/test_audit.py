@@ -69,6 +69,41 @@ def test_a_path_that_is_no_resource() -> None:
     assert said["responseStatus"]["message"] == "Unauthorized"
 
 
+async def test_what_goes_on_is_told_of_twice(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+
+    def change(settings: Settings) -> Settings:
+        return replace(settings, audit_log=path)
+
+    space = "/api/v1/namespaces/default"
+    async with secured(tmp_path, change=change) as on:
+        await on.root("GET", f"{space}/pods?watch=1&timeoutSeconds=1&resourceVersion=1")
+        await on.root("GET", f"{space}/pods/nope/log")
+        await on.root("GET", f"{space}/pods")
+    told = [(e["stage"], e["verb"], e["responseStatus"]["code"]) for e in lines(path)]
+    assert told == [
+        ("ResponseStarted", "watch", 200),
+        ("ResponseComplete", "watch", 200),
+        ("ResponseStarted", "get", 404),
+        ("ResponseComplete", "get", 404),
+        ("ResponseComplete", "list", 200),
+    ]
+    assert len({e["auditID"] for e in lines(path)}) == 3
+
+
+def test_a_failure_of_the_server() -> None:
+    said = event(record(failure="division by zero", code=500), NOW)
+    assert said["stage"] == "Panic"
+    assert said["responseStatus"] == {
+        "metadata": {},
+        "status": "Failure",
+        "message": "APIServer panic'd: division by zero",
+        "reason": "InternalError",
+        "code": 500,
+    }
+    assert event(record(failure="x", code=500), NOW, "ResponseStarted")["stage"] != "Panic"
+
+
 async def test_requests_are_told_of(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
 

@@ -39,7 +39,7 @@ def test_what_they_say(tmp_path: Path) -> None:
         names.get_values_for_type(x509.DNSName)
     )
     addresses = {str(a) for a in names.get_values_for_type(x509.IPAddress)}
-    assert addresses == {"127.0.0.1", "::1", "10.0.0.7"}
+    assert addresses == {"127.0.0.1", "::1", "127.96.0.1", "10.0.0.7"}
     subject = pki.admin.certificate.subject
     assert subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "kubernetes-admin"
     assert subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "system:masters"

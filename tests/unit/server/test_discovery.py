@@ -79,15 +79,6 @@ def test_the_version() -> None:
     assert (version["major"], version["minor"]) == ("1", "36")
 
 
-def test_openapi_v2_is_an_empty_message_for_those_who_want_protobuf() -> None:
-    asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-    assert openapi.v2(asked) == (
-        b"",
-        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
-    )
-    assert json.loads(openapi.v2("application/json")[0])["swagger"] == "2.0"
-
-
 def test_openapi_v3_lets_kubectl_trust_the_server() -> None:
     document = json.loads(openapi.v3("batch", "v1").body)
     patch = document["paths"]["/apis/batch/v1/namespaces/{namespace}/jobs/{name}"]["patch"]

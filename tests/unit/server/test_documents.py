@@ -64,8 +64,17 @@ async def test_an_unknown_resource(admin: Client, path: str) -> None:
 async def test_openapi_v2_for_old_kubectl(admin: Client) -> None:
     accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
     answer = await admin("GET", "/openapi/v2", headers={"Accept": accept})
-    assert (answer.status, answer.body) == (200, b"")
+    assert answer.status == 200
+    assert answer.body.startswith(b"\x0a\x032.0")  # field 1: swagger
     assert "proto-openapi" in answer.headers["Content-Type"]
+    known = {"Accept": accept, "If-None-Match": answer.headers["ETag"]}
+    assert (await admin("GET", "/openapi/v2", headers=known)).status == 304
+
+
+async def test_openapi_v2_in_json(admin: Client) -> None:
+    answer = await admin("GET", "/openapi/v2")
+    assert answer.json["swagger"] == "2.0"
+    assert answer.headers["Content-Type"] == "application/json"
 
 
 async def test_openapi_v3(admin: Client) -> None:

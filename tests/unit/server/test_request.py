@@ -111,6 +111,28 @@ def test_another_path(target: str, path: str) -> None:
     assert (info.path, info.verb) == (path, "get")
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("batch/jobs/d/j", ("batch", "jobs", "d", "j")),
+        ("core/pods/d/p", ("", "pods", "d", "p")),
+        ("core/nodes/n", ("", "nodes", None, "n")),
+        ("core/nodes", None),
+        ("batch/jobs/d/j/more", None),
+    ],
+)
+def test_a_question_why_counts_as_reading_the_object(
+    target: str, expected: tuple[Any, ...] | None
+) -> None:
+    path = f"/kubatch.dev/v1/explain/{target}"
+    info = request.explained(parse("GET", path))
+    found = info and (info.group, info.resource, info.namespace, info.name)
+    assert found == expected
+    assert info is None or (info.verb, info.path, info.is_resource) == ("get", path, True)
+    assert request.explained(parse("POST", path)) is None
+    assert request.explained(parse("GET", "/version")) is None
+
+
 @pytest.mark.slow
 @given(st.text(max_size=60), st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "X"]))
 def test_any_target_can_be_taken_apart(tail: str, method: str) -> None:
@@ -154,6 +176,11 @@ def refused(query: str, **options: Any) -> ApiError:
     [
         ("limit=abc", 400, 'strconv.ParseInt: parsing "abc": invalid syntax'),
         (
+            "timeoutSeconds=-9223372036854775809",
+            400,
+            'strconv.ParseInt: parsing "-9223372036854775809": value out of range',
+        ),
+        (
             "sendInitialEvents=true",
             422,
             'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: '
@@ -179,12 +206,39 @@ def test_a_list_is_refused(query: str, code: int, message: str) -> None:
             "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
             "sendInitialEvents is provided",
         ),
+        (
+            "sendInitialEvents=false&resourceVersionMatch=Exact",
+            "[resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
+            "resourceVersionMatch to NotOlderThan, resourceVersionMatch: Unsupported value: "
+            '"Exact": supported values: "NotOlderThan"]',
+        ),
+        (
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=x",
+            "continue: Forbidden: sendInitialEvents is forbidden when continue is provided",
+        ),
     ],
 )
 def test_a_watch_is_refused(query: str, message: str) -> None:
     error = refused(query, kind="ListOptions", watch=True)
     assert error.code == 422
     assert error.message == f'ListOptions.meta.k8s.io "" is invalid: {message}'
+
+
+def test_list_options() -> None:
+    query = "/x?labelSelector=a%3Db&fieldSelector=metadata.name%3Dc&limit=-1&timeoutSeconds=%2B007"
+    assert request.list_options(parse("GET", query).query, watch=False) == request.ListOptions(
+        label_selector="a=b", field_selector="metadata.name=c", timeout_seconds=7
+    )
+    query = "/x?resourceVersion=5&continue=t&limit=9223372036854775807"
+    assert request.list_options(parse("GET", query).query, watch=False) == request.ListOptions(
+        limit=2**63 - 1, continue_token="t", resource_version="5"
+    )
+    query = "/x?resourceVersion=0"
+    assert request.list_options(parse("GET", query).query, watch=True).resource_version == "0"
+    query = "/x?sendInitialEvents=1&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    assert request.list_options(parse("GET", query).query, watch=True) == request.ListOptions(
+        resource_version_match="NotOlderThan", allow_bookmarks=True, send_initial_events=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,6 +261,12 @@ def test_a_watch_is_refused(query: str, message: str) -> None:
             "CreateOptions",
             'CreateOptions.meta.k8s.io "" is invalid: fieldManager: Too long: may not be more than '
             "128 bytes",
+        ),
+        (
+            "fieldManager=a%07",
+            "CreateOptions",
+            'CreateOptions.meta.k8s.io "" is invalid: fieldManager: Invalid value: "a\\a": '
+            "invalid character U+0007 (at position 1)",
         ),
         (
             "force=true",
@@ -269,3 +329,13 @@ def test_log_options() -> None:
 def test_a_log_is_refused(query: str, message: str) -> None:
     error = refused(query, kind="log")
     assert (error.code, error.message) == (422, f'PodLogOptions "p1" is invalid: {message}')
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-02T03:04:05"])
+def test_a_moment_that_is_none(moment: str) -> None:
+    error = refused(f"sinceTime={moment}", kind="log")
+    assert (error.code, error.message) == (
+        400,
+        f'parsing time "{moment}" as "2006-01-02T15:04:05Z07:00": cannot parse "{moment}" as '
+        '"2006"',
+    )

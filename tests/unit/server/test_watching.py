@@ -229,3 +229,46 @@ async def test_a_client_that_leaves_is_noticed(
     async with watch(admin):
         assert not closed.is_set()
     await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_a_bookmark_tells_how_far_the_store_has_come(admin: Client) -> None:
+    first = await admin.create(MAPS, config_map("a"))
+    revision = first["metadata"]["resourceVersion"]
+    query = f"&allowWatchBookmarks=true&resourceVersion={revision}"
+    async with watch(admin, query) as lines:
+        other = await admin.create("/api/v1/namespaces", {"metadata": {"name": "elsewhere"}})
+        wanted = other["metadata"]["resourceVersion"]
+        found = revision
+        while int(found) < int(wanted):
+            event = await lines.next()
+            assert event["type"] == "BOOKMARK"
+            found = event["object"]["metadata"]["resourceVersion"]
+        await admin.create(MAPS, config_map("b"))
+        while event["type"] == "BOOKMARK":
+            event = await lines.next()
+        assert event["object"]["metadata"]["name"] == "b"
+
+
+async def test_yaml_cannot_be_streamed(admin: Client) -> None:
+    for accept in ("application/yaml", "application/yaml, application/json;q=0.5"):
+        answer = await admin("GET", f"{MAPS}?watch=true", headers={"Accept": accept})
+        assert (answer.status, answer.headers["Content-Type"]) == (406, "application/yaml")
+        assert "reason: NotAcceptable\n" in answer.text
+        assert (
+            "message: 'only the following media types are accepted: application/json, "
+            "application/vnd.kubernetes.protobuf'\n"
+        ) in answer.text
+
+
+async def test_a_large_present_state_comes_in_parts(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubatch.registry.watch.PRESENT_PART", 2)
+    for name in "abcd":
+        await admin.create(MAPS, config_map(name))
+    query = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    async with watch(admin, query) as lines:
+        assert await lines.names(4) == [("ADDED", name) for name in "abcd"]
+        end = await lines.next()
+        assert end["type"] == "BOOKMARK"
+        assert end["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}

@@ -101,7 +101,7 @@ async def test_an_empty_value_is_a_value(store: SqliteStore, reopen: Reopen) -> 
     assert record.value.data == b""
 
 
-async def test_a_failed_commit_fails_everyone_and_stops_writing(
+async def test_a_full_disk_fails_everyone_and_then_the_store_goes_on(
     store: SqliteStore, reopen: Reopen, path: Path
 ) -> None:
     await store.create("/a", Value(b"old"))
@@ -118,14 +118,14 @@ async def test_a_failed_commit_fails_everyone_and_stops_writing(
         gathered = asyncio.ensure_future(store.update("/a", Value(b"new"), 1))
         answers = await asyncio.gather(*first, lost, gathered, return_exceptions=True)
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 5
-    with pytest.raises(StoreUnavailable, match=r"state\.db failed"):
-        await store.update("/a", Value(b"newer"), 1)
+    assert {str(answer) for answer in answers} == {f"writing to {path} failed: disk I/O error"}
     assert store.revision == 1
     assert await keys(store, "/") == ["/a"]
+    assert await store.update("/a", Value(b"newer"), 1) == 2
     again = await reopen()
-    assert await rest(watch) == []
-    assert again.revision == 1
-    assert await again.update("/a", Value(b"new"), 1) == 2
+    assert [change.revision for change in await rest(watch)] == [2]
+    assert again.revision == 2
+    assert await again.update("/a", Value(b"new"), 2) == 3
 
 
 async def test_a_failed_commit_with_a_cancelled_writer(store: SqliteStore, path: Path) -> None:
@@ -191,12 +191,62 @@ async def test_a_file_that_is_not_ours(path: Path) -> None:
             await SqliteStore(path).open()
 
 
-async def test_another_schema_version(store: SqliteStore, path: Path) -> None:
+async def test_a_newer_format_is_left_alone(store: SqliteStore, path: Path) -> None:
+    await store.create("/a", Value(b""))
     await store.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = 2 WHERE name = 'schema'")
+        connection.execute("UPDATE meta SET value = 3 WHERE name = 'schema'")
     connection.close()
-    with pytest.raises(StoreError, match="schema version 2"):
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"by a newer kubatch, in format 3.*up to format 2: upgr"):
+        await SqliteStore(path).open()
+    assert path.read_bytes() == before
+
+
+FORMAT_1 = """
+CREATE TABLE objects (
+  key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('schema', 1), ('revision', 7);
+INSERT INTO objects VALUES ('/a', x'31', 3), ('/é', x'', 7);
+"""
+
+
+async def test_format_1_is_taken_over(path: Path, reopen: Reopen) -> None:
+    old = path.with_name("old.db")
+    connection = sqlite3.connect(old)
+    connection.executescript(FORMAT_1)
+    connection.close()
+    for _ in range(2):
+        store = SqliteStore(old)
+        await store.open()
+        records = await store.list("/")
+        assert [(r.key, r.value.data, r.revision) for r in records] == [
+            ("/a", b"1", 3),
+            ("/é", b"", 7),
+        ]
+        assert store.revision == 7
+        await store.close()
+
+
+async def test_a_changed_value_is_found_out(store: SqliteStore, path: Path) -> None:
+    for i in range(3):
+        await store.create(f"/{i}", Value(b"something long enough to be found"))
+    await store.close()
+    data = path.read_bytes()
+    at = data.index(b"something")
+    path.write_bytes(data[:at] + b"S" + data[at + 1 :])
+    with pytest.raises(StoreError, match=r"damaged: 1 of 3 objects are not .* the first is /\d;"):
+        await SqliteStore(path).open()
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+async def test_a_file_cut_short_is_found_out(store: SqliteStore, path: Path, keep: float) -> None:
+    await asyncio.gather(*(store.create(f"/{i}", Value(bytes(500))) for i in range(200)))
+    await store.close()
+    os.truncate(path, int(path.stat().st_size * keep))
+    with pytest.raises(StoreUnavailable, match=r"cannot be opened: .*; restore a backup"):
         await SqliteStore(path).open()
 
 

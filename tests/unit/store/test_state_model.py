@@ -14,6 +14,7 @@ from kubatch.store.protocol import (
     Record,
     RevisionCompacted,
     RevisionMismatch,
+    Slice,
     StoreError,
     Value,
 )
@@ -21,6 +22,7 @@ from kubatch.store.state import State
 
 HISTORY_CHANGES_MAX = 6
 KEYS = st.sampled_from(["/a", "/a/", "/a/1", "/a/2", "/ab", "/b", "\U0010ffff", "\U0010ffffx"])
+AGES = st.integers(0, HISTORY_CHANGES_MAX + 2)
 PREFIXES = st.sampled_from(["", "/", "/a", "/a/", "/ab", "/c", "\U0010ffff"])
 
 
@@ -117,6 +119,20 @@ class StateMachine(RuleBasedStateMachine):
             assert self.state.changes(prefix, revision) == [
                 change for change in later if change.key.startswith(prefix)
             ]
+
+    @rule(prefix=PREFIXES, after=st.one_of(st.just(""), KEYS), limit=st.integers(0, 3), ago=AGES)
+    def read_a_page(self, prefix: str, after: str, limit: int, ago: int) -> None:
+        oldest = max(self.loaded, self.committed - HISTORY_CHANGES_MAX)
+        revision = self.committed - ago
+        if 0 <= revision < oldest:
+            with pytest.raises(RevisionCompacted):
+                self.state.page(prefix, after, limit, revision)
+        elif revision >= 0:
+            snapshot = self.snapshots[revision]
+            left = [snapshot[k] for k in sorted(snapshot) if k.startswith(prefix) and k > after]
+            found = left[: limit or None]
+            expected = Slice(found, len(left) - len(found))
+            assert self.state.page(prefix, after, limit, revision) == expected
 
     @invariant()
     def the_present_agrees(self) -> None:

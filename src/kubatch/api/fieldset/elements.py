@@ -40,7 +40,16 @@ def field(name: str) -> str:
 
 def key(values: Mapping[str, Any]) -> str:
     """The step to a list's element, by the fields that tell it apart."""
+    if len(values) == 1:
+        ((name, value),) = values.items()
+        if type(value) is str and len(value) <= _REMEMBERED_CHARACTERS_MAX:
+            return _named(name, value)
     return "k:" + _text(values)
+
+
+@lru_cache(maxsize=4096)
+def _named(name: str, value: str) -> str:
+    return "k:" + _text({name: value})
 
 
 def value(plain: Any) -> str:
@@ -48,8 +57,9 @@ def value(plain: Any) -> str:
     return "v:" + _text(plain)
 
 
-def _text(plain: Any) -> str:
-    return json.dumps(plain, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+_text: Callable[[Any], str] = json.JSONEncoder(
+    separators=(",", ":"), sort_keys=True, ensure_ascii=False
+).encode
 
 
 @_remembered

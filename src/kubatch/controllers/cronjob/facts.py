@@ -67,6 +67,7 @@ class CronFacts:
     jobs: tuple[JobFacts, ...] = ()  # by name
     edited: bool = False  # the schedule is not the one of the last turn
     said: frozenset[str] = field(default=frozenset())
+    clock: str | None = None  # the zone that the schedule is about; None: UTC
 
 
 def cronjob_of(job: m.Job) -> m.OwnerReference | None:
@@ -91,7 +92,9 @@ def _by_cronjob(job: m.Job) -> Iterable[str]:
 JOBS_BY_CRONJOB = Index("jobs-by-cronjob", JOBS, _by_cronjob)
 
 
-def read(view: View, key: Key, remembered: object) -> CronFacts | None:
+def read(
+    view: View, key: Key, remembered: object, local_zone: str | None = None
+) -> CronFacts | None:
     """The facts about a CronJob; None when there is none."""
     cronjob = view.get(CRONJOBS, key.namespace, key.name)
     if cronjob is None or cronjob.metadata is None or cronjob.spec is None:
@@ -122,6 +125,7 @@ def read(view: View, key: Key, remembered: object) -> CronFacts | None:
         tuple(_read_job(job, key.name) for job in view.indexed(JOBS_BY_CRONJOB, uid)),
         memory is not None and (memory.schedule, memory.time_zone) != now_asked,
         memory.said if memory is not None else frozenset(),
+        spec.timeZone or local_zone,
     )
 
 

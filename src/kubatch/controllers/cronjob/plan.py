@@ -48,7 +48,7 @@ def plan(facts: CronFacts, settled: Settled, now: datetime) -> Plan:
         return Plan("is suspended")
     notices = _about_zone_in(facts.schedule)
     try:
-        schedule = cron.parse(facts.schedule, facts.time_zone)
+        schedule = cron.parse(facts.schedule, facts.clock)
     except ValueError as error:
         message = f'unparseable schedule: "{facts.schedule}" : {error}'
         notice = _warning("UnparseableSchedule", message)
@@ -67,7 +67,7 @@ def plan(facts: CronFacts, settled: Settled, now: datetime) -> Plan:
 def after_edit(facts: CronFacts, now: datetime) -> Plan:
     """A new schedule is looked at when its next time comes: none of its past is made up for now."""
     try:
-        schedule = cron.parse(facts.schedule, facts.time_zone)
+        schedule = cron.parse(facts.schedule, facts.clock)
     except ValueError:
         message = f"unparseable schedule for cronjob: {facts.schedule}"
         notice = _warning("UnParseableCronJobSchedule", message)

@@ -13,8 +13,9 @@ from typing import Any
 
 from kubatch.api.models import ObjectMeta, Pod
 from kubatch.api.resource import NAMESPACES, PODS, Resource
+from kubatch.controllers.namespace.conditions import Contents, told
 from kubatch.controllers.namespace.facts import BY_NAMESPACE, KUBERNETES, NamespaceFacts
-from kubatch.reconcile.decision import Absent, Decision, Delete, Patch, Stage
+from kubatch.reconcile.decision import Absent, Decision, Delete, Patch, PutStatus, Stage
 
 # Objects deleted in one turn; the next turn goes on.
 DELETES_PER_TURN_MAX = 500
@@ -71,15 +72,27 @@ def _delete(
     turn = list(islice(wanting, DELETES_PER_TURN_MAX))
     more = next(wanting, None) is not None
     left = f"{count} {noun}{'' if count == 1 else 's'} left"
+    # While pods are waited for, nothing is said of what is left: nothing else was touched yet.
+    said = () if noun == "pod" else contents
+    stages: list[Stage] = []
+    if turn:
+        deletions = tuple(_deletion(resource, obj.metadata) for resource, obj in turn)
+        stages.append(Stage(deletions, after_error=lambda error: _tell(facts, said, now, error)))
     return Decision(
         f"{left}: deletes {len(turn)}" if turn else f"{left}: waits for their end",
-        (Stage(tuple(_deletion(resource, obj.metadata) for resource, obj in turn)),)
-        if turn
-        else (),
+        (*stages, *_tell(facts, said, now)),
         wake_at=now if more else None,
         subject=facts.space,
         facts={"objects": count, "deletes": len(turn)},
     )
+
+
+def _tell(
+    facts: NamespaceFacts, contents: Contents, now: datetime, error: str = ""
+) -> tuple[Stage, ...]:
+    """After the deletions, as Kubernetes does: a refused status keeps nothing from going."""
+    space = told(facts.space, contents, now, error)
+    return () if space is None else (Stage((PutStatus(NAMESPACES, space),)),)
 
 
 def _needs_deleting(meta: ObjectMeta) -> bool:

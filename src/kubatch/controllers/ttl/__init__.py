@@ -8,6 +8,7 @@ from kubatch.api import models as m
 from kubatch.api.resource import JOBS
 from kubatch.controllers.ttl.decide import decide
 from kubatch.controllers.ttl.facts import TtlFacts, needs_cleanup, read
+from kubatch.controllers.ttl.metrics import MEASURES
 from kubatch.reconcile.controller import Controller, Key
 
 
@@ -20,6 +21,7 @@ def controller() -> Controller[TtlFacts]:
         decide=decide,
         about=JOBS,
         queue="ttl_jobs_to_delete",
+        measures=MEASURES,
     )
 
 

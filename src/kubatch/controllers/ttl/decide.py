@@ -11,6 +11,8 @@ from kubatch.api.resource import JOBS
 from kubatch.controllers.ttl.facts import TtlFacts
 from kubatch.reconcile.decision import Decision, Delete, Unchanged, stage
 
+LATE = "seconds_late"
+
 
 def decide(facts: TtlFacts, now: datetime) -> Decision:
     """Delete the Job with its pods once its time is over.
@@ -31,4 +33,5 @@ def decide(facts: TtlFacts, now: datetime) -> Decision:
             stage(delete),
         ),
         subject=facts.job,
+        facts={LATE: (now - expires).total_seconds()},
     )

@@ -18,7 +18,7 @@ from kubatch.registry.kinds.podspec.paths import no_backsteps
 from kubatch.registry.kinds.podspec.scheduling import validate_node_selector
 from kubatch.registry.kinds.podspec.volumes import validate_host_path
 from kubatch.registry.kinds.rules import immutable
-from kubatch.registry.kinds.storage import UNSET, access_modes, shown_modes, volume_mode
+from kubatch.registry.kinds.storage import UNSET, access_modes, protect, shown_modes, volume_mode
 from kubatch.registry.metadata import dns_subdomain_errors
 from kubatch.registry.strategy import Column, Row, Strategy
 
@@ -63,6 +63,7 @@ class PersistentVolumeStrategy(Strategy[PersistentVolume]):
             spec.rbd.keyring = spec.rbd.keyring or "/etc/ceph/keyring"
 
     def prepare_create(self, obj: PersistentVolume) -> None:
+        protect(obj.metadata, "kubernetes.io/pv-protection")
         since = obj.metadata.creationTimestamp if obj.metadata is not None else None
         obj.status = PersistentVolumeStatus(phase="Pending", lastPhaseTransitionTime=since)
 

@@ -1,7 +1,4 @@
-"""PersistentVolumeClaims (pkg/registry/core/persistentvolumeclaim; ValidatePersistentVolumeClaim).
-
-Nothing binds claims here yet: they are kept, and stay Pending.
-"""
+"""PersistentVolumeClaims (pkg/registry/core/persistentvolumeclaim)."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from kubatch.api.resource import PERSISTENTVOLUMECLAIMS
 from kubatch.registry.age import age
 from kubatch.registry.kinds.pod.validation import difference
 from kubatch.registry.kinds.rules import immutable, selector_causes
-from kubatch.registry.kinds.storage import UNSET, access_modes, shown_modes, volume_mode
+from kubatch.registry.kinds.storage import UNSET, access_modes, protect, shown_modes, volume_mode
 from kubatch.registry.metadata import dns_label_errors, dns_subdomain_errors
 from kubatch.registry.strategy import Column, Row, Strategy
 
@@ -58,6 +55,7 @@ class PersistentVolumeClaimStrategy(Strategy[PersistentVolumeClaim]):
             )
 
     def prepare_create(self, obj: PersistentVolumeClaim) -> None:
+        protect(obj.metadata, "kubernetes.io/pvc-protection")
         obj.status = PersistentVolumeClaimStatus(phase="Pending")
 
     def validate_create(self, obj: PersistentVolumeClaim) -> list[Cause]:

@@ -98,6 +98,11 @@ def selector_causes(selector: LabelSelector, path: str) -> list[Cause]:
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
     """Whether a selector matches; None never does. A broken one is reported elsewhere."""
+    if selector is None:
+        return False
+    wanted = selector.matchLabels or {}
+    if not selector.matchExpressions and all(labels.get(k) == v for k, v in wanted.items()):
+        return True  # valid or not
     try:
         return selectors.from_selector(selector).matches(labels)
     except ValueError:

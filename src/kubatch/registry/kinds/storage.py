@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kubatch.api import fields
 from kubatch.api.errors import Cause
+from kubatch.api.models import ObjectMeta
 
 ACCESS_MODES = {
     "ReadWriteOnce": "RWO",
@@ -15,6 +16,12 @@ ACCESS_MODES = {
 }
 VOLUME_MODES = ("Block", "Filesystem")
 UNSET = "<unset>"
+
+
+def protect(meta: ObjectMeta | None, finalizer: str) -> None:
+    """A new object gets the finalizer that keeps it while it is used (storageobjectinuse)."""
+    if meta is not None and finalizer not in (meta.finalizers or ()):
+        meta.finalizers = [*(meta.finalizers or ()), finalizer]
 
 
 def shown_modes(modes: Sequence[str] | None) -> str:

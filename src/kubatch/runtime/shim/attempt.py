@@ -9,6 +9,7 @@ from . import spawn
 from .clock import epoch_us
 from .cri_log import CriLog
 from .journal import Key
+from .kin import kin_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes a third of the time to start
@@ -70,6 +71,23 @@ class Attempt:
         """Whether the end was not recorded yet."""
         return bool(self.record["state"] != "exited")
 
+    def find_again(self, boot: str) -> bool:
+        """Take hold of the process that another shim started; False when it is not there."""
+        pid, birth = self.record.get("pid"), self.record.get("birth")
+        if self.record.get("boot") != boot or not pid or birth is None:
+            return False
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        except (OSError, AttributeError):
+            pass  # no pidfd here: looked at from time to time
+        if spawn.birth(pid) != birth:
+            self.close()
+            return False
+        self.pid = pid
+        return True
+
     def end(self, **values: Any) -> None:
         """Record the end."""
         self.record = {**self.record, "state": "exited", "finished_at": epoch_us(), **values}
@@ -77,6 +95,10 @@ class Attempt:
     def open_streams(self, request: dict[str, Any], theirs: list[int]) -> tuple[Any, ...]:
         """Make the program's files: what it is to do with them; its ends are put into `theirs`."""
         self.env, self.cwd = request["env"], request["cwd"] or "/"
+        if kin := kin_of(request["env"]):
+            self.record["kin"] = kin
+        if request.get("network"):
+            self.record["network"] = request["network"]
         self.tty, self.stdin_once = request["tty"], request["stdin_once"]
         if self.tty:
             master, slave = os.openpty()

@@ -7,10 +7,10 @@ P marks a part of a line: one longer than 16 KiB, or a last line without its new
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from .clock import epoch_ns
+from .complain import complain
 
 LINE_BYTES_MAX = 16 * 1024
 
@@ -114,15 +114,19 @@ class CriLog:
                 self._rotate()
         except OSError as error:
             if not self._lossy:
-                print(f"log {self._path}: {error}", file=sys.stderr, flush=True)
+                complain(f"log {self._path}: {error}")
             self._lossy = True
 
     def _append(self, block: bytes) -> None:
         view = memoryview(block)
-        while view:
-            written = os.write(self._fd, view)
-            self._size += written
-            view = view[written:]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            # What comes when there is room again must not go on in the middle of a line.
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(block)
 
     def _rotate(self) -> None:
         # kubelet: pkg/kubelet/logs/container_log_manager.go, rotateLatestLog. It looks every ten

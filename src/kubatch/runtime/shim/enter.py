@@ -2,6 +2,10 @@
 
 A program of its own, since joining namespaces changes the whole process, and since environment
 and identity must be those of the container only once we are in it.
+
+A container may name `/proc/self/exe` as its program, or as a script's interpreter: whatever starts
+it. Were that the host's Python, the container could open that file and write to it (as in runc's
+CVE-2019-5736). So the program is started by a sealed copy in memory of another one.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import fcntl
 import json
 import os
 import signal
+import stat
 import sys
 import termios
 
@@ -22,6 +27,9 @@ _NAMESPACES = ("user", "ipc", "uts", "mnt", "pid")  # user first: it gives the r
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITIES_MAX = 63
+_MFD_CLOEXEC, _MFD_ALLOW_SEALING = 1, 2
+_F_ADD_SEALS = 1033
+_SEALS = 0xF  # no more seals, no shrinking, growing or writing
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
@@ -47,6 +55,17 @@ def _join(pid: int) -> None:
             sys.exit(f"exec failed: cannot join the container's {name} namespace")
 
 
+def _sealed(path: str) -> int:
+    """A copy of a program that nobody can change."""
+    copy = os.memfd_create("starter", _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while size and (sent := os.sendfile(copy, file.fileno(), None, size)):
+            size -= sent
+    fcntl.fcntl(copy, _F_ADD_SEALS, _SEALS)
+    return copy
+
+
 def _become(order: dict[str, Any]) -> None:
     for number in range(_CAPABILITIES_MAX + 1):
         if number not in order["keep"]:
@@ -58,7 +77,7 @@ def _become(order: dict[str, Any]) -> None:
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _run(order: dict[str, Any]) -> None:
+def _run(order: dict[str, Any], starter: int) -> None:
     """In the container, as a new process: become the program."""
     program = order["argv"][0]
     try:
@@ -69,24 +88,29 @@ def _run(order: dict[str, Any]) -> None:
             signal.signal(number, signal.SIG_DFL)  # which Python ignores, and so would the program
         _become(order)
         os.chdir(order["cwd"])
-        _execute(program, order["argv"], order["env"])
+        _execute(starter, order["argv"], order["env"])
     except OSError as error:
         text = f'exec failed: "{program}": {os.strerror(error.errno or 0)}\n'
         os.write(2, text.encode(errors="surrogateescape"))
         os._exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE)
 
 
-def _execute(program: str, argv: list[str], env: dict[str, str]) -> None:
-    """Execute, searching on PATH. Not os.execvpe: it imports, and our files may not be in here."""
+def _execute(starter: int, argv: list[str], env: dict[str, str]) -> None:
+    """Execute a program; the starter searches it on PATH as we do to tell what is wrong with it."""
+    program = argv[0]
     folders = [""] if "/" in program else env.get("PATH", "").split(":")
     failed: OSError = FileNotFoundError(errno.ENOENT, "")
     for folder in folders:
+        file = f"{folder}/{program}" if folder else program
         try:
-            os.execve(f"{folder}/{program}" if folder else program, argv, env)
-        except (FileNotFoundError, NotADirectoryError):
+            mode = os.stat(file).st_mode
+        except OSError as error:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                failed = error
             continue
-        except PermissionError as error:
-            failed = error
+        if os.access(file, os.X_OK) and not stat.S_ISDIR(mode):
+            os.execve(starter, ["setpriv", "--no-new-privs", "--", *argv], env)
+        failed = PermissionError(errno.EACCES, "")
     raise failed
 
 
@@ -94,10 +118,11 @@ def main() -> None:
     """Join, run, and end as the program ends."""
     with open(3, encoding="utf-8", errors="surrogatepass") as file:
         order = json.load(file)
+    starter = _sealed(order["starter"])
     _join(order["pid"])
     child = os.fork()  # only a new process is in the process id namespace
     if not child:
-        _run(order)
+        _run(order, starter)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)

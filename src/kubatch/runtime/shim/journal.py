@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable
+
+from .complain import complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes a third of the time to start
@@ -85,7 +86,7 @@ class Journal:
                 self._size += written
         except OSError as error:
             if not self._broken:
-                print(f"journal: {error}", file=sys.stderr, flush=True)
+                complain(f"journal: {error}")
             self._broken = True
             return False
         return True

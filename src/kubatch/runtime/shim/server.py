@@ -17,11 +17,15 @@ from collections.abc import Callable
 
 from . import sandboxed, spawn
 from .attempt import UNKNOWN_END, Attempt, still_running
+from .cgroups import Cgroups
 from .clock import epoch_us, monotonic
 from .cri_log import CriLog
+from .deliver import deliver
+from .joining import join
 from .journal import Journal, Key, key_of
 from .sessions import Sessions
-from .wire import Client
+from .strays import Strays
+from .wire import Client, accepted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes a third of the time to start
@@ -35,7 +39,7 @@ _STARTS_PER_TURN = 16  # between them, ends are seen and pipes are emptied
 _PIPE_GRACE_S = 1.0
 _SHUTDOWN_S = 10.0
 _POLL_S = 0.25  # for adopted processes where the kernel has no pidfd
-_ENDED_SESSIONS_MAX = 4096
+_TIDY_S = 0.05
 _FAULTS_MAX = 100
 _MASK = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
@@ -54,8 +58,10 @@ class Shim:
         self.by_pid: dict[int, Attempt] = {}  # our children
         self.adopted: dict[Key, Attempt] = {}
         self.draining: dict[Key, Attempt] = {}  # ended, oldest first; pipes still open
-        self.ended_sessions: dict[int, None] = {}
+        self.strays = Strays(self)
         self.sessions = Sessions(self)
+        here = os.fstat(self.home)
+        self.cgroups = Cgroups(f"kubatch-{here.st_dev:x}-{here.st_ino:x}")
         self.clients: dict[int, Client] = {}
         self.news: list[tuple[Attempt, Client | None]] = []  # to publish, but not to that client
         self.answers: list[tuple[Client, dict[str, Any]]] = []
@@ -122,22 +128,11 @@ class Shim:
             if attempt.running and not self._adopt(attempt):
                 attempt.end(**(sandboxed.end_of(attempt.record) or UNKNOWN_END))
         self.journal.compact()
+        self.cgroups.recover(attempt.record for attempt in self.adopted.values())
 
     def _adopt(self, attempt: Attempt) -> bool:
-        record = attempt.record
-        pid, birth = record.get("pid"), record.get("birth")
-        if record.get("boot") != self.boot or not pid or birth is None:
+        if not attempt.find_again(self.boot):
             return False
-        try:
-            attempt.pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return False
-        except (OSError, AttributeError):
-            pass  # no pidfd here: looked at from time to time
-        if spawn.birth(pid) != birth:
-            attempt.close()
-            return False
-        attempt.pid = pid
         self.adopted[attempt.key] = attempt
         if attempt.pidfd >= 0:
             self.watch(attempt.pidfd, lambda _: self._adopted_ended(attempt))
@@ -147,22 +142,21 @@ class Shim:
         # Its number may name another process by now; as a group it is then somebody else's.
         if spawn.birth(attempt.pid) in (None, attempt.record["birth"]):
             spawn.kill_group(attempt.pid, signal.SIGKILL)
-        for session in self.sessions.kill(attempt.key):
-            self.ended_sessions[session] = None
+        self.strays.ended(self.sessions.kill(attempt.key), adopted=True)
         del self.adopted[attempt.key]
         self.forget_fd(attempt.pidfd)
         attempt.pid = 0
         attempt.close()
-        attempt.end(**(sandboxed.end_of(attempt.record) or UNKNOWN_END))
+        end = sandboxed.end_of(attempt.record) or UNKNOWN_END
+        attempt.end(**{**end, **self.cgroups.end(attempt.record)})
         self.journal.append(attempt.record)
         self._ended(attempt)
 
     # Clients
 
     def _accept(self, _: int) -> None:
-        try:
-            sock, _address = self.listener.accept()
-        except OSError:
+        sock = accepted(self.listener)
+        if sock is None:
             return
         client = Client(sock)
         fd = sock.fileno()
@@ -217,7 +211,8 @@ class Shim:
         op = request["op"]
         if op == "hello":
             client.greeted = True
-            self._answer(client, request, protocol=PROTOCOL, pid=os.getpid(), all=self._all())
+            self._answer(client, request, protocol=PROTOCOL, pid=os.getpid(), all=self._all(),
+                         limits=self.cgroups.enforced)  # fmt: skip
         elif op == "list":
             self._answer(client, request, all=self._all())
         elif op == "shutdown":
@@ -287,7 +282,12 @@ class Shim:
             if "sandbox" in request:
                 files, env = files + sandboxed.files(request, theirs), sandboxed.CLEAN
                 attempt.record["sandbox"] = sandboxed.record_of(request)
-            pid = spawn.spawn(request["argv"], env, attempt.cwd, files, self.home)
+            if request.get("limits") and (groups := self.cgroups.make(request)):
+                attempt.record["cgroup"] = groups
+            pid = self.spawn_in(attempt, request["argv"], env, attempt.cwd, files)
+        except (OSError, spawn.StartError):
+            self.cgroups.end(attempt.record)
+            raise
         finally:
             for fd in theirs:
                 os.close(fd)
@@ -296,10 +296,20 @@ class Shim:
             state="running", pid=pid, started_at=epoch_us(), birth=spawn.birth(pid)
         )
         self.by_pid[pid] = attempt
-        self.ended_sessions.pop(pid, None)
+        self.strays.started(pid)
         self.sessions.forget(pid)
         for fd in attempt.pipes:
             self.watch(fd, self._reader(attempt, fd))
+
+    def spawn_in(
+        self, attempt: Attempt, argv: list[str], env: dict[str, str], cwd: str,
+        files: tuple[Any, ...],
+    ) -> int:  # fmt: skip
+        """Start a program in a container's control groups and network, where it has any."""
+        groups, network = attempt.record.get("cgroup"), attempt.record.get("network")
+        if not (groups or network):
+            return spawn.spawn(argv, env, cwd, files, self.home)
+        return spawn.spawn_after(lambda: join(groups, network), argv, env, cwd, files)
 
     def _reader(self, attempt: Attempt, fd: int) -> Callable[[int], None]:
         def ready(_: int) -> None:
@@ -337,13 +347,10 @@ class Shim:
                 self._main_ended(attempt, status, usage)
             elif self.sessions.owns(pid):
                 self.sessions.ended(pid, spawn.exit_code(status))
-        self._kill_strays()
+        self.strays.kill()
 
     def _main_ended(self, attempt: Attempt, status: int, usage: Any) -> None:
-        for session in (attempt.pid, *self.sessions.kill(attempt.key)):
-            self.ended_sessions[session] = None
-        while len(self.ended_sessions) > _ENDED_SESSIONS_MAX:
-            del self.ended_sessions[next(iter(self.ended_sessions))]
+        self.strays.ended((attempt.pid, *self.sessions.kill(attempt.key)))
         attempt.pid = 0
         attempt.close_input()
         code = spawn.exit_code(status)
@@ -353,6 +360,7 @@ class Shim:
             exit_code=code,
             max_rss_bytes=usage.ru_maxrss * 1024,
             cpu_seconds=round(usage.ru_utime + usage.ru_stime, 6),
+            **self.cgroups.end(attempt.record),
         )
         self.journal.append(attempt.record)
         fds = list(attempt.pipes)
@@ -381,24 +389,10 @@ class Shim:
         self.news.append((attempt, None))
         self.idle_since = monotonic()
 
-    def _kill_strays(self) -> None:
-        # What an ended container left in another group of its session has become our child.
-        for pid in spawn.children() or ():
-            if pid not in self.by_pid and not self.sessions.owns(pid):
-                try:
-                    if os.getsid(pid) in self.ended_sessions:
-                        os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-
     def _signal(self, attempt: Attempt, number: int) -> None:
         if attempt.key in self.adopted and spawn.birth(attempt.pid) != attempt.record["birth"]:
             return
-        if attempt.pid and "sandbox" in attempt.record:
-            if sandboxed.deliver(attempt.record, attempt.pid, number):
-                attempt.record["killed_by"] = number
-        elif attempt.pid:
-            spawn.kill_group(attempt.pid, number)
+        deliver(attempt, number)
 
     def _remove(self, client: Client, request: dict[str, Any], attempt: Attempt) -> None:
         def gone() -> None:
@@ -452,6 +446,8 @@ class Shim:
             times.append(next(iter(self.draining.values())).deadline - now)
         if any(a.pidfd < 0 for a in self.adopted.values()):
             times.append(_POLL_S)
+        if self.cgroups.busy:
+            times.append(_TIDY_S)
         if self._idle():
             times.append(self.idle_since + self.idle_s - now)
         return max(0, min(times)) if times else None
@@ -461,16 +457,19 @@ class Shim:
 
     def _look_at_clock(self) -> None:
         now = monotonic()
+        self.cgroups.tidy()
         for attempt in list(self.draining.values()):
             if attempt.deadline <= now:
                 self._drained(attempt)
         for attempt in list(self.adopted.values()):
             if attempt.pidfd < 0 and spawn.birth(attempt.pid) != attempt.record["birth"]:
                 self._adopted_ended(attempt)
+        self.strays.tidy()
         if self._idle() and now >= self.idle_since + self.idle_s:
             self._stop()
 
     def _stop(self) -> None:
+        self.cgroups.close()
         try:
             os.unlink(SOCKET)
         except OSError:
@@ -495,5 +494,6 @@ class Shim:
         for attempt in list(self.draining.values()):
             attempt.drain()
             self._drained(attempt)
+        self.strays.tidy()
         self._answer(client, request)
         self._stop()

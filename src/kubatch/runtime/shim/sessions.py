@@ -84,7 +84,7 @@ class Sessions:
                 record, pid = attempt.record, attempt.pid
                 argv, more = sandboxed.entering(record, pid, argv, env, request["tty"], theirs)
                 env, cwd, actions = sandboxed.CLEAN, "/", actions + more
-            pid = spawn.spawn(argv, env, cwd, actions, self._shim.home)
+            pid = self._shim.spawn_in(attempt, argv, env, cwd, actions)
         except (spawn.StartError, OSError) as error:
             return {"error": str(error)}
         finally:
@@ -92,12 +92,13 @@ class Sessions:
                 os.close(fd)
         self.forget(pid)
         self._running[pid] = client, attempt.key
-        client.dropped = lambda: self._hang_up(pid, client)
+        number = int(request.get("on_close", signal.SIGHUP))
+        client.dropped = lambda: self._hang_up(pid, client, number)
         return {"pid": pid}
 
-    def _hang_up(self, pid: int, client: Client) -> None:
+    def _hang_up(self, pid: int, client: Client, number: int) -> None:
         if self._running.get(pid, (None,))[0] is client:
-            spawn.kill_group(pid, signal.SIGHUP)
+            spawn.kill_group(pid, number)
             spawn.kill_group(pid, signal.SIGCONT)
 
     def ended(self, pid: int, code: int) -> None:

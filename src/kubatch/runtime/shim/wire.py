@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ _REQUEST_BYTES_MAX = 16 << 20
 _UNSENT_BYTES_MAX = 64 << 20
 _WAITING_MAX = 4096
 _FDS_MAX = 3  # stdin, stdout and stderr of a session
+_CREDENTIALS = struct.Struct("3i")  # unix(7): struct ucred
 _FDS_SPACE = socket.CMSG_LEN(_FDS_MAX * 4)
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -102,3 +104,18 @@ class Client:
             return
         except OSError:
             self.broken = True
+
+
+def accepted(listener: socket.socket) -> socket.socket | None:
+    """A connection of our own user or of root: whoever is connected starts programs as us."""
+    try:
+        sock, _address = listener.accept()
+    except OSError:
+        return None
+    size = _CREDENTIALS.size
+    said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    _pid, user, _group = _CREDENTIALS.unpack(said)
+    if user in (0, os.geteuid()):
+        return sock
+    sock.close()
+    return None

@@ -1,15 +1,14 @@
 """A stand-in for the kuard demo image: the same flags and work-queue API, none of its code.
 
-Two ways to run. With --keygen-enable it is a batch workload: it makes a number of "keys" and
-prints a line for each, or takes its work from a queue server. Otherwise it serves HTTP, and is that
-queue server itself, under /memq/server.
+Two ways to run. With --keygen-enable it is a batch workload: it makes a number of RSA keys of 4096
+bits, each a second of a processor's work or so, and prints the SHA256 fingerprint that SSH would
+show for it; or it makes one for each item that it takes from a queue server. Otherwise it serves
+HTTP, and is that queue server itself, under /memq/server.
 
-A key here is random bytes in the wire form of an SSH RSA key, and its SHA256 fingerprint looks
-like a real one. It is not a key: the standard library cannot make a pair, and nobody uses it.
-
-Runs as `python -S -E kuard.py FLAGS`, standard library only. Heavy modules (typing and dataclasses
-among them) are imported where they are needed: a short workload should take no longer to start than
-the interpreter does.
+Runs as `python -S -E kuard.py FLAGS` with the standard library, and `cryptography` for the keys,
+which is looked for only when the first one is made. Other heavy modules (typing and dataclasses
+among them) are imported where they are needed too: a short workload should take no longer to start
+than the interpreter does.
 """
 
 from __future__ import annotations
@@ -26,7 +25,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_KEY_BITS = 4096
+_RETRY_S = 1
 _BODY_BYTES_MAX = 1 << 20
+_MESSAGES_MAX = 100_000  # in all queues together
+_MESSAGE_BYTES_MAX = 64 << 20  # their bodies, likewise
 _STATS = "/memq/server/stats"
 _QUEUES = "/memq/server/queues/"
 
@@ -41,6 +44,7 @@ _VALUES = {
     "keygen-memq-server": "",
     "keygen-memq-queue": "",
     "address": ":8080",
+    "port": "",
 }
 
 
@@ -60,6 +64,8 @@ class Options:
         self.memq_server = values["keygen-memq-server"]
         self.memq_queue = values["keygen-memq-queue"]
         self.address = values["address"]
+        if values["port"]:
+            self.address = f"{self.address.rpartition(':')[0]}:{int(values['port'])}"
 
 
 def parse(words: list[str]) -> Options:
@@ -94,14 +100,32 @@ def log(text: str) -> None:
     print(time.strftime("%Y/%m/%d %H:%M:%S"), text, flush=True)
 
 
-def fingerprint() -> str:
-    """The SHA256 fingerprint of fresh random bytes in the shape of an SSH public key."""
-    modulus = b"\0" + bytes([os.urandom(1)[0] | 0x80]) + os.urandom(255)
-    blob = b"".join(
-        len(part).to_bytes(4, "big") + part for part in (b"ssh-rsa", b"\x01\x00\x01", modulus)
-    )
-    digest = binascii.b2a_base64(hashlib.sha256(blob).digest()).decode().rstrip("=\n")
-    return f"SHA256:{digest}"
+def new_key() -> bytes:
+    """The public half of a new key, as in a file `id_rsa.pub`; the private half is forgotten."""
+    _find_packages()
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+
+
+def fingerprint(line: bytes) -> str:
+    """The SHA256 fingerprint of a public key, as `ssh-keygen -l` prints it."""
+    digest = hashlib.sha256(binascii.a2b_base64(line.split()[1])).digest()
+    return "SHA256:" + binascii.b2a_base64(digest, newline=False).decode().rstrip("=")
+
+
+def _find_packages() -> None:
+    """Make importable what is installed: -S left it out, since most of it is not needed."""
+    if "site" in sys.modules:
+        return
+    import site
+
+    site.main()
+    beside = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
+    if os.path.isdir(os.path.join(beside, "cryptography")):
+        sys.path.append(beside)  # whoever's home it is installed in, kubatch is there too
 
 
 # The batch workload
@@ -114,26 +138,33 @@ def work(options: Options) -> None:
     if options.memq_server:
         _work_from_queue(options, deadline)
     else:
-        total = f"/{options.count}" if options.count else ""
+        total = options.count or "Inf"
         number = 0
         while not (options.count and number >= options.count) and not _over(deadline):
             number += 1
-            log(f"(ID 0 {number}{total}) Item done: {fingerprint()}")
+            log(f"(ID 0 {number}/{total}) Item done: {fingerprint(new_key())}")
     log("(ID 0) Workload exiting")
 
 
 def _work_from_queue(options: Options, deadline: float | None) -> None:
     number = 0
     while not _over(deadline) and not (options.count and number >= options.count):
-        item = _dequeue(options.memq_server, options.memq_queue)
+        try:
+            item = _dequeue(options.memq_server, options.memq_queue)
+        except (OSError, ValueError) as error:
+            # As kuard: a server that is not there yet, or has no such queue yet, is waited for.
+            log(f"(ID 0) Error getting work item, trying again: {error}")
+            time.sleep(_RETRY_S)
+            continue
         if item is None:
             log("(ID 0) Queue is empty")
             if options.exit_on_complete:
                 return
-            time.sleep(1)
+            time.sleep(_RETRY_S)
             continue
         number += 1
-        log(f"(ID 0 {number}) Item {item.get('body', '')!r} done: {fingerprint()}")
+        total, key = options.count or "Inf", fingerprint(new_key())
+        log(f"(ID 0 {number}/{total}) Item done: {key} for {item.get('body', '')!r}")
 
 
 def _over(deadline: float | None) -> bool:
@@ -141,19 +172,25 @@ def _over(deadline: float | None) -> bool:
 
 
 def _dequeue(server: str, queue: str) -> dict[str, Any] | None:
-    """Take a message from the queue server; None when there is none. Errors end the program."""
+    """Take a message from the queue server; None when there is none. Raises OSError, ValueError."""
     import http.client
     import json
     from urllib.parse import quote, urlsplit
 
-    url = urlsplit(server)
+    try:
+        url = urlsplit(server)
+        port = url.port or 80
+    except ValueError as error:
+        raise UsageError(f"not an http URL: {server!r}: {error}") from None
     if url.scheme != "http" or not url.hostname:
         raise UsageError(f"not an http URL: {server!r}")
-    connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=10)
+    connection = http.client.HTTPConnection(_address(url.hostname), port, timeout=10)
     try:
         connection.request("POST", f"{url.path.rstrip('/')}/queues/{quote(queue)}/dequeue")
         response = connection.getresponse()
         body = response.read()
+    except http.client.HTTPException as error:
+        raise OSError(f"queue server answered no HTTP: {error!r}") from error
     finally:
         connection.close()
     if response.status == 204:
@@ -162,6 +199,15 @@ def _dequeue(server: str, queue: str) -> dict[str, Any] | None:
         raise OSError(f"queue server answered {response.status}: {body.decode(errors='replace')}")
     message: dict[str, Any] = json.loads(body)
     return message
+
+
+def _address(host: str) -> str:
+    """Where a host is: what the pod was told of a Service of that name, else the name itself.
+
+    A pod that is a plain process has no /etc/hosts of its own to find `queue` in.
+    """
+    service = host.partition(".")[0].upper().replace("-", "_")
+    return os.environ.get(f"{service}_SERVICE_HOST") or host
 
 
 # The queue server
@@ -184,6 +230,8 @@ class Broker:
         self._queues: dict[str, Queue] = {}
         self._lock = threading.Lock()
         self._number = 0
+        self._held = 0
+        self._held_bytes = 0
 
     def handle(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """The status and the JSON body (None: no body) for one request below /memq/server."""
@@ -206,17 +254,7 @@ class Broker:
             return self._act(queue, action, body)
 
     def _stats(self) -> dict[str, Any]:
-        queues = [
-            {
-                "name": name,
-                "depth": len(queue.messages),
-                "enqueued": queue.enqueued,
-                "dequeued": queue.dequeued,
-                "drained": queue.drained,
-            }
-            for name, queue in sorted(self._queues.items())
-        ]
-        return {"kind": "stats", "queues": queues}
+        return {"kind": "stats", "queues": [_stat(*item) for item in sorted(self._queues.items())]}
 
     def _manage(self, method: str, name: str) -> tuple[int, Any]:
         if method == "PUT":
@@ -224,34 +262,69 @@ class Broker:
                 return 409, _fault(f"queue {name!r} exists")
             self._queues[name] = Queue()
             return 200, {"kind": "queue", "name": name}
-        if method == "DELETE":
-            if self._queues.pop(name, None) is None:
-                return 404, _fault(f"queue {name!r} does not exist")
-            return 200, {"kind": "queue", "name": name}
-        return 405, _fault("use PUT or DELETE")
+        if method not in ("GET", "DELETE"):
+            return 405, _fault("use PUT, GET or DELETE")
+        queue = self._queues.get(name)
+        if queue is None:
+            return 404, _fault(f"queue {name!r} does not exist")
+        if method == "GET":
+            return 200, {"kind": "queue", **_stat(name, queue)}
+        self._empty(queue)
+        del self._queues[name]
+        return 200, {"kind": "queue", "name": name}
 
     def _act(self, queue: Queue, action: str, body: bytes) -> tuple[int, Any]:
         if action == "enqueue":
-            self._number += 1
-            message = {
-                "kind": "message",
-                "id": hashlib.sha256(b"%d" % self._number + body).hexdigest()[:32],
-                "body": body.decode("utf-8", "replace"),
-                "creationTimestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            }
-            queue.messages.append(message)
-            queue.enqueued += 1
-            return 200, message
+            return self._enqueue(queue, body)
         if action == "dequeue":
             if not queue.messages:
                 return 204, None
             queue.dequeued += 1
-            return 200, queue.messages.popleft()
+            message = queue.messages.popleft()
+            self._let_go(message)
+            return 200, message
         if action == "drain":
-            queue.drained += len(queue.messages)
-            queue.messages.clear()
+            queue.drained += self._empty(queue)
             return 200, {"kind": "queue", "drained": queue.drained}
         return 404, _fault(f"unknown action {action!r}")
+
+    def _enqueue(self, queue: Queue, body: bytes) -> tuple[int, Any]:
+        if self._held >= _MESSAGES_MAX or self._held_bytes + len(body) > _MESSAGE_BYTES_MAX:
+            return 507, _fault("the queues are full")
+        self._number += 1
+        message = {
+            "kind": "message",
+            "id": hashlib.sha256(b"%d" % self._number + body).hexdigest()[:32],
+            "body": body.decode("utf-8", "replace"),
+            "creationTimestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        queue.messages.append(message)
+        queue.enqueued += 1
+        self._held += 1
+        self._held_bytes += len(message["body"].encode())
+        return 200, message
+
+    def _let_go(self, message: dict[str, Any]) -> None:
+        self._held -= 1
+        self._held_bytes -= len(message["body"].encode())
+
+    def _empty(self, queue: Queue) -> int:
+        """Throw away what a queue holds; how many messages that were."""
+        for message in queue.messages:
+            self._let_go(message)
+        count = len(queue.messages)
+        queue.messages.clear()
+        return count
+
+
+def _stat(name: str, queue: Queue) -> dict[str, Any]:
+    return {
+        "name": name,
+        "depth": len(queue.messages),
+        "enqueued": queue.enqueued,
+        "dequeued": queue.dequeued,
+        "drained": queue.drained,
+    }
 
 
 def _fault(text: str) -> dict[str, str]:
@@ -318,7 +391,7 @@ def main(words: list[str]) -> int:
     except UsageError as error:
         print(f"kuard: {error}", file=sys.stderr)
         return 2
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         log(f"(ID 0) Failed: {error}")
         return 1
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from kubatch.api import errors
 from kubatch.api.errors import ApiError, Details
-from kubatch.server.request import RequestInfo, explained
+from kubatch.server.request import RequestInfo, explained, first
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Attributes:
     name: str = ""
     path: str = ""
     is_resource: bool = True
+    field_selector: str = ""  # of a list or watch; it narrows what a node asks for
 
     @property
     def combined(self) -> str:
@@ -55,7 +56,11 @@ def of_request(info: RequestInfo) -> Attributes:
         info.subresource,
         info.namespace or "",
         info.name,
+        field_selector=first(info.query, "fieldSelector") if info.verb in _CHOOSING else "",
     )
+
+
+_CHOOSING = frozenset(("list", "watch", "deletecollection"))
 
 
 def forbidden(user: User, asked: Attributes, reason: str = "") -> ApiError:

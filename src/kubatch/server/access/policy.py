@@ -21,7 +21,7 @@ from kubatch.api.resource import (
     Resource,
 )
 from kubatch.reconcile.controller import Index, View
-from kubatch.server.access import attributes, rbac
+from kubatch.server.access import attributes, nodes, rbac
 from kubatch.server.access.attributes import Attributes, User
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ CLUSTER_BINDINGS = Index("rbac-by-subject", CLUSTERROLEBINDINGS, _cluster_keys)
 BINDINGS = Index("rbac-by-subject", ROLEBINDINGS, _namespaced_keys)
 # What a Policy reads: whoever makes one gives it a View of these, with these indexes.
 WATCHED: tuple[Resource[Any], ...] = (CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES)
-INDEXES = (CLUSTER_BINDINGS, BINDINGS)
+INDEXES = (CLUSTER_BINDINGS, BINDINGS, *nodes.INDEXES)
 
 
 class Nothing:
@@ -108,7 +108,7 @@ class Policy:
     """Answers whether a user may do something."""
 
     def __init__(self, view: View | None = None) -> None:
-        self._view: View = view or Nothing()
+        self.view: View = view or Nothing()
         self._known: dict[tuple[str, tuple[str, ...], str], Grants] = {}
 
     def forget(self, *_: object) -> None:
@@ -121,11 +121,17 @@ class Policy:
             return Verdict(True)
         if not asked.is_resource and asked.verb in ("get", "head") and _is_public(asked.path):
             return Verdict(True)
+        node, objection = nodes.node_of(user), ""
+        if node:
+            objection = nodes.objection(self.view, node, asked)
+            if not objection:
+                return Verdict(True)
         found = self.grants(user, asked.namespace)
         for grant in found.grants:
             if rbac.rule_allows(grant.rule, asked):
                 return Verdict(True, f"RBAC: allowed by {grant.source}")
-        return Verdict(False, f"RBAC: {found.error}" if found.errors else "")
+        reasons = [objection, f"RBAC: {found.error}" if found.errors else ""]
+        return Verdict(False, "\n".join(r for r in reasons if r))
 
     def require(self, user: User, asked: Attributes) -> Verdict:
         """The verdict. Raises ApiError 403 when it is no."""
@@ -164,7 +170,7 @@ class Policy:
         return Grants(tuple(grants), tuple(errors))
 
     def _bindings(self, index: Index, keys: Sequence[str]) -> list[Any]:
-        found = {b.metadata.name: b for key in keys for b in self._view.indexed(index, key)}
+        found = {b.metadata.name: b for key in keys for b in self.view.indexed(index, key)}
         return [found[name] for name in sorted(found)]
 
     def _add(
@@ -189,9 +195,9 @@ class Policy:
     def rules_of(self, kind: str, name: str, namespace: str) -> Sequence[PolicyRule] | None:
         """A role's rules; None when there is no such role."""
         if kind == "ClusterRole":
-            cluster_role = self._view.get(CLUSTERROLES, None, name)
+            cluster_role = self.view.get(CLUSTERROLES, None, name)
             return None if cluster_role is None else cluster_role.rules or ()
-        role = self._view.get(ROLES, namespace, name)
+        role = self.view.get(ROLES, namespace, name)
         return None if role is None else role.rules or ()
 
 

@@ -119,6 +119,19 @@ IN_CONTAINER: list[tuple[dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        {
+            "restartPolicy": "Never",
+            "restartPolicyRules": [
+                {"action": action, "exitCodes": {"operator": "In", "values": [1]}}
+                for action in ("Restart", "RestartAllContainers", "Stop")
+            ],
+        },
+        [
+            'restartPolicyRules[2].action: Unsupported value: "Stop": supported values: "Restart", '
+            '"RestartAllContainers"'
+        ],
+    ),
+    (
         {"envFrom": [{}]},
         ['envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`'],
     ),

@@ -240,6 +240,17 @@ def test_finished_containers_stay_so(policy: str, before: dict[str, Any], allowe
     assert status_errors(PODS, gone, old) == []
 
 
+def test_finished_containers_may_start_with_a_pod_that_starts_anew() -> None:
+    """Of a pod with such a rule, that is: podutil.AllContainersCouldRestart."""
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
+    other = {"name": "d", "image": "i", "restartPolicy": "Never", "restartPolicyRules": [rule]}
+    plain = new_pod(restartPolicy="Never")
+    whole = patched(plain, {"spec": {"containers": [{"name": "c", "image": "i"}, other]}})
+    old = patched(whole, {"status": {"containerStatuses": [container_status(DONE)]}})
+    new = patched(old, {"status": {"containerStatuses": [container_status(RUNNING)]}})
+    assert status_errors(PODS, new, old) == []
+
+
 def test_status_texts() -> None:
     old = new_pod()
     wrong = {"hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.2"}], "podIPs": [{"ip": "x"}]}

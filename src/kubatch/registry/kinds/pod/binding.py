@@ -27,7 +27,12 @@ def bind(pod: Pod, node: str, now: datetime) -> Pod:
     return replace(
         pod,
         spec=replace(pod.spec, nodeName=node),
-        status=replace(status, conditions=_scheduled(status.conditions or [], now)),
+        # storage.go: ClearingNominatedNodeNameAfterBinding.
+        status=replace(
+            status,
+            conditions=_scheduled(status.conditions or [], now),
+            nominatedNodeName=None,
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from kubatch.api import fields
 from kubatch.api.errors import Cause
 from kubatch.api.models import Container, ContainerStatus, NodeAffinity, Pod, PodSpec, PodStatus
+from kubatch.registry.kinds.podspec.containers import RESTART_ALL
 from kubatch.registry.kinds.podspec.scheduling import validate_tolerations
 from kubatch.registry.kinds.podspec.validation import pod_annotations, valid_ip, validate_spec
 from kubatch.registry.kinds.rules import INT32_MAX, between, immutable
@@ -225,10 +226,11 @@ def validate_pod_status(new: Pod, old: Pod) -> list[Cause]:
         )
     immutable(status.qosClass or "", was.qosClass or "", "status.qosClass", out)
     sidecars = {c.name for c in spec.initContainers or () if c.restartPolicy == "Always"}
+    every = (*spec.containers, *(spec.initContainers or ()))
+    # podutil.AllContainersCouldRestart: one container's rule may start all of them again.
+    whole = any(r.action == RESTART_ALL for c in every for r in c.restartPolicyRules or ())
     restarting = {
-        c.name
-        for c in (*spec.containers, *(spec.initContainers or ()))
-        if c.restartPolicy is not None or c.restartPolicyRules
+        c.name for c in every if whole or c.restartPolicy is not None or c.restartPolicyRules
     }
     for name, exempt, policy in (
         ("containerStatuses", restarting, spec.restartPolicy),

@@ -21,6 +21,8 @@ from kubatch.registry.kinds.rules import between
 from kubatch.registry.metadata import dns_label_errors
 
 RESTART_POLICIES = ("Always", "Never", "OnFailure")
+RESTART_ALL = "RestartAllContainers"
+RESTART_ACTIONS = ("Restart", RESTART_ALL)
 RESTART_RULES_MAX = 20
 RESTART_VALUES_MAX = 255
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -202,8 +204,8 @@ def _restart(c: Container, path: str, out: list[Cause]) -> None:
         out.append(fields.too_many(f"{path}.restartPolicyRules", len(rules), RESTART_RULES_MAX))
     for i, rule in enumerate(rules):
         where = f"{path}.restartPolicyRules[{i}]"
-        if rule.action != "Restart":
-            _required_choice(rule.action, ["Restart"], f"{where}.action", out)
+        if rule.action not in RESTART_ACTIONS:
+            _required_choice(rule.action, RESTART_ACTIONS, f"{where}.action", out)
         if rule.exitCodes is None:
             out.append(fields.required(f"{where}.exitCodes", "must be specified"))
             continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from kubatch.api import fields, selectors
 from kubatch.api.errors import Cause
 from kubatch.api.models import PodTemplateSpec, ReplicaSet, ReplicaSetSpec, ReplicaSetStatus
@@ -73,6 +75,13 @@ class ReplicaSetStrategy(Strategy[ReplicaSet]):
 
     def validate_status_update(self, new: ReplicaSet, old: ReplicaSet) -> list[Cause]:
         return _validate_status(new.status or ReplicaSetStatus(replicas=0))
+
+    def prepare_part(self, part: str, new: ReplicaSet, old: ReplicaSet) -> None:
+        """`scale` is the number alone; an apply that lets go of it leaves none."""
+        assert new.spec is not None
+        assert old.spec is not None
+        new.spec = replace(old.spec, replicas=new.spec.replicas or 0)
+        new.status = old.status
 
     def warnings_create(self, obj: ReplicaSet) -> list[str]:
         template = obj.spec.template if obj.spec is not None else None

@@ -1,0 +1,1 @@
+"""Services on this machine: their addresses answer, and lead to the pods behind them."""

@@ -1,0 +1,183 @@
+"""The network of pods as it is planned: names, networks, what plugins and the firewall are told."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubatch.network import pod_plan
+from kubatch.network.pod_plan import NoRoom, Plan, choose_subnet
+from kubatch.registry.kinds.service.allocation import RANGE
+
+WANTED = IPv4Network("10.244.0.0/24")
+PLAN = Plan(pod_plan.bridge_name("/data"), WANTED)
+networks = st.builds(
+    lambda number, prefix: str(IPv4Network((number << (32 - prefix) & 0xFFFFFFFF, prefix))),
+    st.integers(0, 2**16),
+    st.integers(8, 30),
+)
+
+
+def test_services_are_where_the_registry_puts_them() -> None:
+    assert IPv4Network(pod_plan.SERVICES) == RANGE
+
+
+@pytest.mark.parametrize("place", ["/", "/var/lib/kubatch", "/a" * 2000])
+def test_a_device_can_have_the_name_of_any_data_directory(place: str) -> None:
+    name = pod_plan.bridge_name(place)
+    assert len(name) <= 15  # linux/if.h: IFNAMSIZ
+    assert name.isalnum()
+    assert name != pod_plan.bridge_name(place + "x")
+
+
+@pytest.mark.parametrize(
+    ("taken", "chosen"),
+    [
+        ([], "10.244.0.0/24"),
+        (["192.168.1.7/24", "fd00::1/64"], "10.244.0.0/24"),
+        (["10.244.0.1/24"], "10.244.1.0/24"),
+        (["10.244.0.0/16"], "10.245.0.0/24"),
+        (["10.244.0.200", "10.244.1.0/25"], "10.244.2.0/24"),
+    ],
+)
+def test_the_first_free_network_is_chosen(taken: list[str], chosen: str) -> None:
+    assert choose_subnet(WANTED, taken) == IPv4Network(chosen)
+
+
+@given(st.lists(networks, max_size=6))
+def test_what_is_chosen_overlaps_nothing(taken: list[str]) -> None:
+    try:
+        chosen = choose_subnet(WANTED, taken)
+    except NoRoom:
+        return
+    assert not any(chosen.overlaps(IPv4Network(one)) for one in taken)
+    assert chosen.prefixlen == WANTED.prefixlen
+
+
+def test_where_everything_is_in_use_there_is_no_room() -> None:
+    with pytest.raises(NoRoom, match=r"^no free network for pods from 10\.244\.0\.0/24 on$"):
+        choose_subnet(WANTED, ["10.0.0.0/8"])
+
+
+def test_networks_in_use_are_those_of_devices_and_routes() -> None:
+    addresses = [
+        {"addr_info": [{"family": "inet", "local": "10.1.2.3", "prefixlen": 24}]},
+        {"addr_info": [{"family": "inet6", "local": "fd00::2", "prefixlen": 64}]},
+        {},
+    ]
+    routes = [
+        {"dst": "default"},
+        {"dst": "10.9.0.0/16"},
+        {"dst": "192.0.2.7"},
+        {"dst": "fd00::/64"},
+    ]
+    found = list(pod_plan.taken_networks(addresses, routes))
+    assert found == ["10.1.2.3/24", "10.9.0.0/16", "192.0.2.7"]
+
+
+def test_what_the_plugins_are_told() -> None:
+    assert pod_plan.cni_config(PLAN, "/data/network/addresses") == {
+        "cniVersion": "1.0.0",
+        "name": PLAN.bridge,
+        "type": "bridge",
+        "bridge": PLAN.bridge,
+        "isGateway": True,
+        "ipMasq": False,
+        "ipam": {
+            "type": "host-local",
+            "dataDir": "/data/network/addresses",
+            "ranges": [[{"subnet": "10.244.0.0/24", "gateway": "10.244.0.1"}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("result", "address"),
+    [
+        ({"ips": [{"address": "10.244.0.7/24"}]}, "10.244.0.7"),
+        ({"ips": [{"address": "fd00::7/64"}, {"address": "10.244.0.8/24"}]}, "10.244.0.8"),
+        ({"ips": []}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_address_in_a_result(result: dict[str, object], address: str) -> None:
+    assert pod_plan.address_in(result) == address
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ('{"code": 999, "msg": "no IP addresses available"}', "no IP addresses available"),
+        ('{"msg": "failed", "details": "busy"}', "failed: busy"),
+        ("not JSON\n", "not JSON"),
+        ("[]", "[]"),
+        ("", "it said nothing"),
+    ],
+)
+def test_what_a_plugin_says_when_it_fails(output: str, said: str) -> None:
+    assert pod_plan.plugin_error(output) == said
+
+
+# ----- the firewall
+
+
+def test_every_rule_is_marked_and_about_the_bridge_or_the_pods() -> None:
+    for table, found in pod_plan.rules(PLAN, ("127.0.0.1", 6443)).items():
+        assert table in pod_plan.TABLES
+        for rule in found:
+            assert f'--comment "{PLAN.mark}" -j ' in rule
+            assert PLAN.bridge in rule.replace(PLAN.mark, "")
+
+
+def test_loopback_is_closed_before_addresses_are_translated() -> None:
+    raw = [rule.partition(" -m comment")[0] for rule in pod_plan.rules(PLAN, None)["raw"]]
+    assert raw == [
+        f"-A PREROUTING -i {PLAN.bridge} ! -s 10.244.0.0/24",
+        f"-A PREROUTING -i {PLAN.bridge} -d 127.96.0.0/12",
+        f"-A PREROUTING -i {PLAN.bridge} -d 127.0.0.0/8",
+    ]
+
+
+def test_without_a_server_nothing_leads_to_one() -> None:
+    assert "DNAT" not in str(pod_plan.rules(PLAN, None))
+    assert "--to-destination 127.0.0.1:7" in str(pod_plan.rules(PLAN, ("127.0.0.1", 7)))
+
+
+SAVED = f"""\
+# Generated by iptables-save
+*nat
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -i docker0 -m comment --comment "kubatch:kb0000000000" -j RETURN
+-A POSTROUTING -s 10.244.0.0/24 -m comment --comment "{PLAN.mark}" -j MASQUERADE
+COMMIT
+*filter
+-A INPUT -i {PLAN.bridge} -m comment --comment {PLAN.mark} -j ACCEPT
+-A INPUT -i {PLAN.bridge} -m comment --comment "{PLAN.mark}x" -j ACCEPT
+COMMIT
+"""
+
+
+def test_only_the_own_rules_go() -> None:
+    assert pod_plan.changes(SAVED, PLAN.mark, {}) == (
+        "*nat\n"
+        f'-D POSTROUTING -s 10.244.0.0/24 -m comment --comment "{PLAN.mark}" -j MASQUERADE\n'
+        "COMMIT\n"
+        "*filter\n"
+        f"-D INPUT -i {PLAN.bridge} -m comment --comment {PLAN.mark} -j ACCEPT\n"
+        "COMMIT\n"
+    )
+
+
+def test_new_rules_come_after_the_old_ones_went() -> None:
+    told = pod_plan.changes(SAVED, PLAN.mark, {"nat": ["-A NEW"]}).splitlines()
+    assert told[0] == "*nat"
+    assert told[1].startswith("-D POSTROUTING")
+    assert told[2:4] == ["-A NEW", "COMMIT"]
+
+
+def test_where_nothing_changes_nothing_is_told() -> None:
+    assert pod_plan.changes("", PLAN.mark, {}) == ""
