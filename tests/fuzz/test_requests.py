@@ -27,6 +27,7 @@ KNOWN_500 = (
     "does not contain declared merge key",
     "doesn't match $setElementOrder list",
     "unknown patch type: ",
+    "list element types are not identical: ",
     "merging lists cannot yet be specified in the patch",
 )
 

@@ -359,6 +359,8 @@ def test_describe_every_kind(newest: tools.Kubectl, job: str) -> None:
     kinds = newest("api-resources", "--verbs=list", "-o", "name").split()
     assert len(kinds) > 20
     for kind in kinds:
+        if kind.endswith(".metrics.k8s.io"):
+            continue  # measured, not stored: there is none before the first look
         names = newest("get", kind, "-o", "name").split()
         assert names, kind
         said = newest.result("describe", names[-1])

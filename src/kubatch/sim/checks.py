@@ -448,8 +448,20 @@ def is_restarted_by_the_rules(truth: Truth, seen: Container) -> Complaints:
     for other in before:
         if other.exit_code is None:
             yield f"{seen.id.container} of {pod.name} runs twice at once"
-        elif other.exit_code == 0:
+        elif other.exit_code == 0 and not _may_be_condemned(pod.spec, seen.id.container):
             yield f"{seen.id.container} of {pod.name} runs again after it succeeded"
+
+
+def _may_be_condemned(spec: m.PodSpec, name: str) -> bool:
+    """Whether a probe may have its container run again, however the run before ended.
+
+    A program can end by itself in the moment it is condemned; a kubelet starts it again all the
+    same (pkg/kubelet/kuberuntime/kuberuntime_manager.go: computePodActions).
+    """
+    return any(
+        c.name == name and (c.livenessProbe is not None or c.startupProbe is not None)
+        for c in (*spec.containers, *(spec.initContainers or ()))
+    )
 
 
 START_CHECKS: tuple[StartCheck, ...] = (is_restarted_by_the_rules,)
