@@ -59,7 +59,7 @@ async def test_a_sandbox_is_limited_as_a_whole(tmp_path: Path) -> None:
     try:
         if "memory" not in runtime.features.limits:
             pytest.skip("control groups cannot be made here")
-        # Perl, since the Python of these tests may lie below /tmp, which sandboxes have their own of.
+        # Perl: the Python of these tests may lie below /tmp, of which a sandbox has its own.
         greedy = "perl -e '$x = q(x) x (400 << 20)'; exit 3"
         spec = make_spec(tmp_path, "sh", "-c", greedy)
         ended = await run(runtime, replace(spec, limits=Limits(memory_bytes=60 * MIB)))
