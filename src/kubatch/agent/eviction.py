@@ -159,6 +159,8 @@ class Stored:
     volumes: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # used, limit as written
     containers: Mapping[str, int] = field(default_factory=dict)  # logs and writable layer
     limits: Mapping[str, str] = field(default_factory=dict)  # of containers, as written
+    # As volumes, of those in memory: they have limits of their own and are no storage.
+    in_memory: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
 def too_much_stored(stored: Stored) -> str:
@@ -166,7 +168,7 @@ def too_much_stored(stored: Stored) -> str:
 
     eviction_manager.go: localStorageEviction, in its order.
     """
-    for name, (used, limit) in sorted(stored.volumes.items()):
+    for name, (used, limit) in sorted({**stored.volumes, **stored.in_memory}.items()):
         if limit and used > quantity.whole(limit):
             return f'Usage of EmptyDir volume "{name}" exceeds the limit "{limit}". '
     if stored.limits:

@@ -128,7 +128,7 @@ class Agent:
             return None
         storage = Storage(
             self._world, data_dir, self.logs_dir,
-            self._volumes.directory if self._volumes is not None else None,
+            self._volumes.place if self._volumes is not None else None,
         )  # fmt: skip
         return Monitor(
             self._runtime, self._world, recorder, storage, thresholds,

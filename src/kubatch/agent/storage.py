@@ -21,6 +21,16 @@ _SHARE = 0.05
 _EPHEMERAL = "ephemeral-storage"
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where one pod's files are, and what it may have there, as written."""
+
+    volumes: Mapping[str, tuple[Path, str]]
+    in_memory: Mapping[str, tuple[Path, str]]  # only what containers share has files here
+    containers: Mapping[str, list[Path]]
+    limits: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class Storage:
     """Knows where pods' files are, and how much they were when last looked at."""
@@ -28,7 +38,8 @@ class Storage:
     world: World
     disk: Path  # where all of it lies
     logs: Path
-    volumes: Callable[[str], Path] | None = None  # a pod's directory; None: it has no volumes
+    # Where a pod's volume is, in memory or not; None: pods have no volumes.
+    volumes: Callable[[str, str, bool], Path] | None = None
     _known: dict[str, Stored] = field(default_factory=dict)
     _rests: int = 0  # looks to leave out
 
@@ -47,7 +58,7 @@ class Storage:
         layers = {usage.id: usage.layer for usage in usages}
         places = {r.uid: self._places(r, layers) for r in wanted}
         self._known = await asyncio.to_thread(
-            lambda: {uid: _measured(*place) for uid, place in places.items()}
+            lambda: {uid: _measured(place) for uid, place in places.items()}
         )
         took = (self.world.now() - began).total_seconds()
         self._rests = int(took / _SHARE / 10)
@@ -67,20 +78,20 @@ class Storage:
             sizes[first] += sum(used for used, _ in known.volumes.values())
         return sizes
 
-    def _places(
-        self, record: PodRecord, layers: Mapping[ContainerId, Path | None]
-    ) -> tuple[dict[str, tuple[Path, str]], dict[str, list[Path]], dict[str, str]]:
+    def _places(self, record: PodRecord, layers: Mapping[ContainerId, Path | None]) -> _Places:
         pod = record.pod
         assert pod is not None
         assert pod.spec is not None
         assert pod.metadata is not None
         volumes: dict[str, tuple[Path, str]] = {}
-        if self.volumes is not None:
-            folder = self.volumes(record.uid) / "volumes"
-            for volume in pod.spec.volumes or ():
-                if volume.emptyDir is not None and volume.emptyDir.medium != "Memory":
-                    limit = str(volume.emptyDir.sizeLimit or "")
-                    volumes[volume.name] = (folder / volume.name, limit)
+        in_memory: dict[str, tuple[Path, str]] = {}
+        for volume in pod.spec.volumes or () if self.volumes is not None else ():
+            if volume.emptyDir is not None:
+                assert self.volumes is not None
+                memory = volume.emptyDir.medium == "Memory"
+                place = self.volumes(record.uid, volume.name, memory)
+                allowed = str(volume.emptyDir.sizeLimit or "")
+                (in_memory if memory else volumes)[volume.name] = (place, allowed)
         logs = pod_log_directory(
             self.logs, pod.metadata.namespace or "default", pod.metadata.name or "", record.uid
         )
@@ -96,16 +107,15 @@ class Storage:
             limit = _limit(container)
             if limit:
                 limits[container.name] = limit
-        return volumes, containers, limits
+        return _Places(volumes, in_memory, containers, limits)
 
 
 def is_limited(pod: m.Pod) -> bool:
-    """Whether there is a limit to what the pod may store on disk."""
+    """Whether there is a limit to what the pod may store."""
     spec = pod.spec
     assert spec is not None
     return any(_limit(c) for c in spec.containers) or any(
-        v.emptyDir is not None and v.emptyDir.sizeLimit and v.emptyDir.medium != "Memory"
-        for v in spec.volumes or ()
+        v.emptyDir is not None and v.emptyDir.sizeLimit for v in spec.volumes or ()
     )
 
 
@@ -114,13 +124,10 @@ def _limit(container: m.Container) -> str:
     return str(limits.get(_EPHEMERAL, ""))
 
 
-def _measured(
-    volumes: Mapping[str, tuple[Path, str]],
-    containers: Mapping[str, list[Path]],
-    limits: Mapping[str, str],
-) -> Stored:
+def _measured(places: _Places) -> Stored:
     return Stored(
-        {name: (size_of([path]), limit) for name, (path, limit) in volumes.items()},
-        {name: size_of(paths) for name, paths in containers.items()},
-        limits,
+        {name: (size_of([path]), limit) for name, (path, limit) in places.volumes.items()},
+        {name: size_of(paths) for name, paths in places.containers.items()},
+        places.limits,
+        {name: (size_of([path]), limit) for name, (path, limit) in places.in_memory.items()},
     )

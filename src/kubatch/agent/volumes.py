@@ -94,6 +94,13 @@ class Volumes:
         assert uid.strip(".")
         return self._directory / uid
 
+    def place(self, uid: str, volume: str, in_memory: bool) -> Path:
+        """Where a volume of a pod lies, if it has files of its own."""
+        base = self.directory(uid)
+        if in_memory and self._memory is not None:
+            base = self._memory / uid
+        return base / "volumes" / volume
+
     async def set_up(self, pod: m.Pod) -> tuple[dict[str, Mounted], list[str]]:
         """Every volume that a container mounts, and what went wrong with the others."""
         mounted: dict[str, Mounted] = {}
@@ -167,16 +174,14 @@ class Volumes:
         return roots
 
     def _place(self, pod: m.Pod, name: str, *, in_memory: bool) -> Path:
-        base = self.directory(_uid(pod))
-        if in_memory and self._memory is not None:
-            base = self._memory / _uid(pod)
-            if not (owner := self._memory / _OWNER).exists():
-                owner.write_text(str(self._directory.parent))
-        folder = base / "volumes"
+        place = self.place(_uid(pod), name, in_memory)
+        if in_memory and self._memory is not None and not (self._memory / _OWNER).exists():
+            (self._memory / _OWNER).write_text(str(self._directory.parent))
+        folder = place.parent
         if not folder.is_dir():
-            for path in (base.parent, base, folder):
+            for path in (folder.parent.parent, folder.parent, folder):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder / name
+        return place
 
     # ----- one volume
 

@@ -156,6 +156,12 @@ def test_no_thresholds(text: str) -> None:
     [
         (Stored(), ""),
         (Stored({"v": (MIB, "1Mi")}), ""),
+        (Stored(in_memory={"v": (2 * MIB, ""), "w": (MIB, "1Mi")}), ""),
+        (
+            Stored(in_memory={"v": (MIB + 1, "1Mi")}),
+            'Usage of EmptyDir volume "v" exceeds the limit "1Mi". ',
+        ),
+        (Stored({}, {"c": 1}, {"c": "1Gi"}, in_memory={"v": (2 * GIB, "")}), ""),
         (
             Stored({"a": (9, ""), "v": (MIB + 1, "1Mi")}),
             'Usage of EmptyDir volume "v" exceeds the limit "1Mi". ',

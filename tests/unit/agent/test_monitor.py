@@ -208,7 +208,7 @@ def test_who_is_measured() -> None:
     for source, expected in (
         (m.core_v1.EmptyDirVolumeSource(), False),
         (m.core_v1.EmptyDirVolumeSource(sizeLimit="1Mi"), True),
-        (m.core_v1.EmptyDirVolumeSource(sizeLimit="1Mi", medium="Memory"), False),
+        (m.core_v1.EmptyDirVolumeSource(sizeLimit="1Mi", medium="Memory"), True),
     ):
         assert is_limited(pod(volumes=[m.Volume(name="v", emptyDir=source)])) == expected
 
@@ -244,9 +244,9 @@ def test_peaks_in_words() -> None:
 
 
 async def test_volumes_and_layers_are_measured(tmp_path: Path) -> None:
-    volumes = tmp_path / "pods" / "u1" / "volumes"
+    volumes, memory = tmp_path / "pods" / "u1" / "volumes", tmp_path / "shm" / "u1" / "volumes"
     layer = tmp_path / "layer"
-    for folder in (volumes / "v", volumes / "m", layer):
+    for folder in (volumes / "v", memory / "m", layer):
         folder.mkdir(parents=True)
         (folder / "file").write_bytes(b"x" * 100_000)
     source = m.core_v1.EmptyDirVolumeSource
@@ -259,10 +259,19 @@ async def test_volumes_and_layers_are_measured(tmp_path: Path) -> None:
     id = ContainerId("u1", "c", 0)
     seen = Container(id, ContainerState.RUNNING, 1, START)
     record = PodRecord("u1", built, {id: seen})
-    storage = Storage(World(), tmp_path, tmp_path / "logs", lambda uid: tmp_path / "pods" / uid)
+
+    def place(uid: str, volume: str, in_memory: bool) -> Path:
+        return tmp_path / ("shm" if in_memory else "pods") / uid / "volumes" / volume
+
+    storage = Storage(World(), tmp_path, tmp_path / "logs", place)
     await storage.measure([record], [Usage(id, 0.0, 0, layer)], everything=False)
     assert storage.too_much(record) == 'Usage of EmptyDir volume "v" exceeds the limit "1Ki". '
     assert 200_000 <= storage.by_container(record)["c"] < 250_000
     await storage.measure([], [], everything=True)
     assert storage.too_much(record) == ""
     assert storage.by_container(record) == {}
+    in_memory = m.Volume(name="m", emptyDir=source(medium="Memory", sizeLimit="1Ki"))
+    record.pod = pod(volumes=[in_memory])
+    await storage.measure([record], [Usage(id, 0.0, 0, layer)], everything=False)
+    assert storage.too_much(record) == 'Usage of EmptyDir volume "m" exceeds the limit "1Ki". '
+    assert 100_000 <= storage.by_container(record)["c"] < 150_000
